@@ -11,6 +11,7 @@ import pytest
 
 from headrace.certificates.case import Case, KeptEffect
 from headrace.certificates.envelope import payload_of
+from headrace.certificates.statement import statement_sha
 from headrace.errors import NotCertifiable
 from headrace.usecases.certificates import case_of, make_certificate, read_case
 from tests.certificates.cases import certified
@@ -81,9 +82,25 @@ async def test_an_undo_that_a_failing_run_has_begun_is_certified(tmp_path: Path)
         await alive.ended(step.successor)
         payload = await certificate(alive, run.id)
     assert [(each["outcome"], each["startedBy"]) for each in payload["instances"]] == [
-        ("failed", "anonymous"),
+        ("failed", "jane"),
         ("succeeded", "headrace"),
     ]
+    await services.close()
+
+
+async def test_names_of_persons_are_signed_beside_their_ids_and_are_no_part_of_the_statement(tmp_path: Path) -> None:
+    services = Declining()
+    async with running(tmp_path / "j.db", services) as alive:
+        run = await alive.ended(await started_saga(alive, SEND))
+        payloads: list[Json] = []
+        for names in ({"jane": "Jane Doe"}, {"jane": "Jane Roe"}, dict[str, str]()):
+            made = await make_certificate(
+                alive.ports, None, {"instance": run.id}, lambda each, of=names: of.get(each, "")
+            )
+            assert made.value is not None
+            payloads.append(msgspec.json.decode(payload_of(made.value.content)))
+    assert [each.get("names") for each in payloads] == [{"jane": "Jane Doe"}, {"jane": "Jane Roe"}, None]
+    assert len({statement_sha(each) for each in payloads}) == 1
     await services.close()
 
 

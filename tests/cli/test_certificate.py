@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from headrace.certificates.envelope import sign
-from headrace.cli.certificate import _decisions, _effect, _exception  # pyright: ignore[reportPrivateUsage]
+from headrace.cli.certificate import _effect, _exception, _instance_facts  # pyright: ignore[reportPrivateUsage]
 from headrace.demo.stack import Stack
 from tests.certificates.test_envelope import KEY, KID, PAYLOAD, SCRIPT, pinned
 from tests.support.server import Server
@@ -88,7 +88,7 @@ def test_a_case_that_was_taken_back_says_so(headrace: Headrace, server: Server, 
         if found.code == 0:
             break
     assert "Outcome      succeeded; all of it was taken back\n" in shown
-    assert "Because      the wrong user (undo)\n" in shown
+    assert "Because      the wrong user\n" in shown and shown.index("Run ") < shown.index("Undo ")
     assert "world paid 40.00 USD to users:eve (transaction " in shown and "ledger main, taken\n     back)" in shown
     assert "  40.00 USD  of it taken back\n" in shown
     # the other one is spent, so its undo fails: the money is not back
@@ -112,11 +112,22 @@ def test_who_is_paid_and_who_has_approved_is_printed() -> None:
     assert _effect(payout).endswith("to bank-7: a person has called it booked; the books do not show it")
     decision = {"principal": "paul", "verdict": "approve", "reason": "looks right", "at": "2026-01-02T03:04:05Z"}
     plan = {"plan": "p1", "hash": "sha256:1", "isUsed": True, "decisions": [decision]}
-    assert _decisions([{"approvals": [plan]}]) == [
-        ("Approved by", "paul, 2026-01-02 03:04:05.000Z: looks right"),
+    run = {"kind": "run", "startedBy": "ann", "requestedBy": ["ann", "tom"], "startedAt": "2026-01-02T03:05:00Z"}
+    names = {"paul": "Paul Kuhn", "tom": "Tom"}
+    assert _instance_facts({**run, "approvals": [plan]}, names) == [
+        ("Run", "2026-01-02 03:05:00.000Z"),
+        ("Started by", "ann"),
+        ("Asked for by", "Tom (tom)"),
+        ("Approved by", "Paul Kuhn (paul), 2026-01-02 03:04:05.000Z: looks right"),
         ("Plan", "p1, sha256:1"),
     ]
-    assert _decisions([{}]) == [("Approved by", "no person: no approval was asked for")]
+    undo = {**run, "kind": "undo", "reason": "the wrong seller", "endedAt": "2026-01-02T03:06:00Z", "requestedBy": []}
+    assert _instance_facts(undo, {}) == [
+        ("Undo", "2026-01-02 03:05:00.000Z to 2026-01-02 03:06:00.000Z"),
+        ("Because", "the wrong seller"),
+        ("Started by", "ann"),
+        ("Approved by", "no person: no approval was asked for"),
+    ]
 
 
 def test_a_period_and_a_sample_of_its_cases(headrace: Headrace, server: Server, tmp_path: Path) -> None:

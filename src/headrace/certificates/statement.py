@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from headrace.certificates.approvals import refuse_two_eyes
@@ -19,17 +19,21 @@ from headrace.workflows.durations import moment_text
 from headrace.workflows.interpreter import CANCELED
 
 FORMAT = "headrace-certificate/1"
-WHEN_CHECKED = ("checkedAt", "release")
+WHEN_CHECKED = ("checkedAt", "release", "names")
 """Members of a payload that are of its check, not of its case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """The signer: the identity of the journal and the release of the server. `checked_at`: in microseconds."""
+    """The signer: the identity of the journal and the release of the server. `checked_at`: in microseconds.
+
+    `name_of`: the name by which the server knows a principal; empty where it knows none.
+    """
 
     journal: str
     release: str
     checked_at: int
+    name_of: Callable[[str], str] = lambda _: ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,21 @@ def certified(case: Case, issuer: Issuer) -> Generator[Question, Answer, Certifi
         "checkedAt": checked_text(issuer.checked_at),
         "release": issuer.release,
     }
+    names = {each: name for each in _principals(case) if (name := issuer.name_of(each))}
+    if names:
+        payload["names"] = names
     booked = {(entry.ledger, each) for entry in finding.entries if (each := entry.transaction_id) is not None}
     return Certified(payload, conserved.ingested, frozenset(booked))
+
+
+def _principals(case: Case) -> list[str]:
+    """Everyone who has started, asked for or decided about something of a case, in the order of their ids."""
+    found: set[str] = set()
+    for instance in case.instances:
+        found |= {instance.started_by, *(each.principal for each in instance.requesters)}
+        found |= {each["principal"] for each in instance.decisions}
+        found |= {each.principal for plan in instance.plans for each in plan.decisions}
+    return sorted(found)
 
 
 def statement_sha(payload: Json) -> str:

@@ -163,16 +163,13 @@ def _lines(payload: Json) -> list[str]:
     if payload["kind"] == "period":
         return _period_lines(payload)
     instances: list[Json] = payload["instances"]
-    asked = sorted({name for each in instances for name in each["requestedBy"]} - {instances[0]["startedBy"]})
+    names: dict[str, str] = payload.get("names", {})
     facts = [
         ("Case", payload["case"]),
         ("Outcome", _outcome(payload)),
-        ("Started by", instances[0]["startedBy"]),
-        *([("Asked for by", ", ".join(asked))] if asked else []),
-        *(("Because", f"{each['reason']} ({each['kind']})") for each in instances if "reason" in each),
-        *_decisions(instances),
+        *(fact for each in instances for fact in _instance_facts(each, names)),
         ("Checked", f"{display.moment(payload['checkedAt'])}, by release {payload['release']}"),
-        ("Journal", payload["journal"]),
+        ("Journal", f"{payload['journal']} (the id of the database that was checked)"),
     ]
     found = display.fact_lines([(label, display.printable(text)) for label, text in facts])
     found += ["", "In the books" if payload["effects"] else "Nothing was booked"]
@@ -207,16 +204,30 @@ def _is_no_undo(instance: Json) -> bool:
     return instance["kind"] != "undo"
 
 
-def _decisions(instances: list[Json]) -> list[tuple[str, str]]:
-    """Persons who have approved or rejected what was done, with the plan; or that none was asked for."""
-    found: list[tuple[str, str]] = []
-    for instance in instances:
-        for plan in instance.get("approvals", []):
-            for each in plan["decisions"]:
-                verdict = "Approved by" if each["verdict"] == "approve" else "Rejected by"
-                found.append((verdict, f"{each['principal']}, {display.moment(each['at'])}: {each['reason']}"))
-            found.append(("Plan", f"{plan['plan']}, {plan['hash']}"))
-    return found or [("Approved by", "no person: no approval was asked for")]
+_KINDS = {"run": "Run", "continuation": "Continued", "undo": "Undo"}
+
+
+def _instance_facts(instance: Json, names: dict[str, str]) -> list[tuple[str, str]]:
+    """Facts of one instance of a case: when, by whom and why it was started, and who approved it."""
+
+    def person(principal: str) -> str:
+        return display.person(principal, names.get(principal))
+
+    ended = f" to {display.moment(instance['endedAt'])}" if "endedAt" in instance else ""
+    facts = [(_KINDS[instance["kind"]], f"{display.moment(instance['startedAt'])}{ended}")]
+    if "reason" in instance:
+        facts.append(("Because", instance["reason"]))
+    facts.append(("Started by", person(instance["startedBy"])))
+    asked = [each for each in instance["requestedBy"] if each != instance["startedBy"]]
+    facts += [("Asked for by", ", ".join(map(person, asked)))] if asked else []
+    plans: list[Json] = instance.get("approvals", [])
+    for plan in plans:
+        for each in plan["decisions"]:
+            verdict = "Approved by" if each["verdict"] == "approve" else "Rejected by"
+            said = f"{person(each['principal'])}, {display.moment(each['at'])}: {each['reason']}"
+            facts.append((verdict, said))
+        facts.append(("Plan", f"{plan['plan']}, {plan['hash']}"))
+    return facts if plans else [*facts, ("Approved by", "no person: no approval was asked for")]
 
 
 def _effect(effect: Json) -> str:

@@ -25,7 +25,7 @@ State = Literal["booked", "moving", "retrying", "unknown", "refused", "planned",
 booked    its effect is done
 moving    an attempt is under way
 retrying  an attempt has failed or had no usable answer, so it may be booked; another attempt or a look-up follows
-unknown   nobody can say whether it is booked: a person has to decide
+unknown   no service can say whether it is booked: a person has to decide
 refused   the service declined it
 planned   it is not reached yet
 unmade    it is not reached, and its run has ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -61,16 +61,20 @@ Found = TypeVar("Found")
 
 
 @idempotent(Certificate)
-async def make_certificate(ports: Ports, caller: Caller | None, wanted: object) -> Answer[Certificate]:
+async def make_certificate(
+    ports: Ports, caller: Caller | None, wanted: object, name_of: Callable[[str], str] = lambda _: ""
+) -> Answer[Certificate]:
     """Check the case of an instance against the books, sign what they show, and store it.
 
-    `wanted` is `{"instance": id}`. Raises InvalidValue, which names the member; NotFound; NotCertifiable with the
-    reason; Silent where a service does not answer; Unavailable where the key cannot be kept.
+    `wanted` is `{"instance": id}`. `name_of`: the name of a principal, which is signed beside its id; "" for none.
+
+    Raises InvalidValue, which names the member; NotFound; NotCertifiable with the reason; Silent where a service does
+    not answer; Unavailable where the key cannot be kept.
     """
     instance_id = _instance_of(wanted)
     case = await read_case(ports.journal, await case_of(ports.journal, instance_id))
     created_at = ports.clock.now_at()
-    issuer = Issuer(await ports.journal.identity(), ports.release, created_at)
+    issuer = Issuer(await ports.journal.identity(), ports.release, created_at, name_of)
     async with ports.certificates:
         payload = await answered(certify(case, issuer), ports)
     subject = msgspec.json.encode({"instance": case.root.id}).decode()

@@ -29,7 +29,7 @@ async def create(context: Context, request: Request) -> Response:
     if is_of_period(wanted):
         answer = await make_period_certificate(context.ports, caller, wanted)
     else:
-        answer = await make_certificate(context.ports, caller, wanted)
+        answer = await make_certificate(context.ports, caller, wanted, context.authenticator.name_of)
     return answer_response(answer, 201, _shown)
 
 
