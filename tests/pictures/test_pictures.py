@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import get_args
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 
 from headrace.effects.port import Request
@@ -19,10 +20,12 @@ from headrace.pictures.documents import read_flow
 from headrace.pictures.layout import ranks_of
 from headrace.pictures.mermaid import ARROWS, mermaid
 from headrace.pictures.moves import MAX_NODES, WORDS, Flow, Move, Node, State, grouped
+from headrace.pictures.notebook import Picture
 from headrace.pictures.svg import COLORS, DASHES, MAX_DRAWN_NODES, svg
 from headrace.pictures.text import text_lines
 from headrace.pictures.words import GLYPHS
 from headrace.testing.runs import Run
+from headrace_client.flows import Flow as ClientFlow
 from tests.pictures import golden
 from tests.pictures.generated import RESULTS, check
 from tests.pictures.runs import EXAMPLES, case_in, undone
@@ -236,6 +239,10 @@ def test_a_flow_is_read_back_from_the_document_of_a_server() -> None:
         "destination": {"kind": "account", "name": "a", "place": "main"},
     }
     shown |= {"amount": 10**40, "asset": "EUR/2", "state": "booked", "stage": 1, "ordinal": 0, "note": "n"}
-    flow = read_flow({"moves": [shown], "sums": []})
+    document = {"moves": [shown], "sums": []}
+    in_notebooks = [Picture(document), Picture(msgspec.convert(document, ClientFlow))]
+    assert len({(repr(each), each._repr_svg_()) for each in in_notebooks}) == 1  # pyright: ignore[reportPrivateUsage]
+    assert "order-7 (pay-in stripe) -> a (main)" in repr(in_notebooks[0])
+    flow = read_flow(document)
     assert flow.moves[0].amount == 10**40 and flow.title(flow.nodes[0]) == "order-7"
     assert text_lines(flow)[1].endswith("order-7 (pay-in stripe) -> a (main)  (booked)")
