@@ -67,6 +67,16 @@ def exact_amount(value: object, field: str = "amount") -> int:
     return value if 0 <= value < _ORDINARY else amount_of(value, field)
 
 
+def readable_money(amount: int, asset: str) -> str:
+    """`40.00 USD` for 4000 USD/2: exact, with all decimals of the asset."""
+    currency, _, decimals = asset.partition("/")
+    places = int(decimals or 0)
+    sign, digits = ("-" if amount < 0 else ""), str(abs(amount)).rjust(places + 1, "0")
+    whole, fraction = (digits[:-places], digits[-places:]) if places else (digits, "")
+    grouped = f"{int(whole):,}" if len(whole) <= 1_000 else whole
+    return f"{sign}{grouped}{'.' if places else ''}{fraction} {currency}"
+
+
 def account_address(value: object, field: str) -> str:
     if isinstance(value, str) and len(value) <= MAX_ADDRESS_BYTES and _ADDRESS.fullmatch(value):
         return value

@@ -31,7 +31,7 @@ def activity(name: str, body: Json, **more: Any) -> Json:
                     "amount": {"amount": 10**30, "asset": "USD/2"},
                 },
             ),
-            f"Send {10**30} USD/2 from account 'users:1' (ledger: shop) to wallet 'w' (balance: gifts)",
+            f"Send {10**28:,}.00 USD from account 'users:1' (ledger: shop) to wallet 'w' (balance: gifts)",
         ),
         (
             stage(
@@ -42,7 +42,7 @@ def activity(name: str, body: Json, **more: Any) -> Json:
                     "amount": {"amount": 1, "asset": "EUR/2"},
                 },
             ),
-            "Send 1 EUR/2 from payment 'p' to wise (payout)",
+            "Send 0.01 EUR from payment 'p' to wise (payout)",
         ),
         (stage("delay", {"duration": "5s"}), "Pause workflow for a delay of 5s"),
         (stage("delay", {"until": AT}), "Pause workflow until 2024-05-01 10:00:00.123Z"),
@@ -116,7 +116,7 @@ def test_stages(entry: Json, sentence: str) -> None:
         ),
         (
             activity("StripeTransfer", {"amount": 10**30, "asset": "USD/2", "destination": "acct"}),
-            [f"- Send {10**30} USD/2 to Stripe connected account: acct"],
+            [f"- Send {10**28:,}.00 USD to Stripe connected account: acct"],
         ),
         (activity("ConfirmHold", {"id": "h"}), ["- Confirm debit hold h"]),
         (activity("VoidHold", {"id": "h"}), ["- Cancel debit hold h"]),
@@ -133,6 +133,22 @@ def test_stages(entry: Json, sentence: str) -> None:
 )
 def test_activities(entry: Json, lines: list[str]) -> None:
     assert [line.strip() for line in activity_lines(entry)] == lines
+
+
+@pytest.mark.parametrize(
+    ("amount", "asset", "text"),
+    [
+        (19000, "EUR/2", "190.00 EUR"),
+        ("123450", "EUR/2", "1,234.50 EUR"),
+        (7, "BTC/8", "0.00000007 BTC"),
+        (1.5, "EUR/2", "1.5 EUR/2"),
+        (5, "eur/x", "5 eur/x"),
+    ],
+)
+def test_amounts_are_money_as_a_plan_writes_it(amount: object, asset: str, text: str) -> None:
+    """What is no amount or no asset, of another server, is shown as it is."""
+    [line] = activity_lines(activity("StripeTransfer", {"amount": amount, "asset": asset, "destination": "acct"}))
+    assert line == f"- Send {text} to Stripe connected account: acct"
 
 
 @pytest.mark.parametrize("name", ["CreateTransaction", "CreditWallet", "DebitWallet", "CreateTransferInitiation"])

@@ -16,6 +16,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
 
+from headrace.money import readable_money as money
+
 
 class Output(StrEnum):
     """The form of a result: a table or sentences for people, a document for programs."""
@@ -149,16 +151,6 @@ def hanging(text: str, indent: str) -> list[str]:
     own = text[: len(text) - len(text.lstrip())]
     first, *others = wrapped(printable(text).replace("\n", " "), COLUMNS, indent=indent) or [""]
     return [own + first.removeprefix(indent), *others]
-
-
-def money(amount: int, asset: str) -> str:
-    """`40.00 USD` for 4000 USD/2: exact, with all decimals of the asset."""
-    currency, _, decimals = asset.partition("/")
-    places = int(decimals or 0)
-    sign, digits = ("-" if amount < 0 else ""), str(abs(amount)).rjust(places + 1, "0")
-    whole, fraction = (digits[:-places], digits[-places:]) if places else (digits, "")
-    grouped = f"{int(whole):,}" if len(whole) <= 1_000 else whole
-    return f"{sign}{grouped}{'.' if places else ''}{fraction} {currency}"
 
 
 def person(principal: str, name: str | None) -> str:

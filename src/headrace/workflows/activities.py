@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from headrace.money import Posting, posting
-from headrace.workflows.activity import REGISTRY, Activity, Family, Json, Service, money_text
+from headrace.workflows.activity import REGISTRY, Activity, Family, Json, Service, money_text, units_text
 from headrace.workflows.reversals import UNDOING
 
 INTERNAL_LEDGER = "orchestration-000-internal"
@@ -196,7 +196,7 @@ class CreateTransaction(Activity):
     @classmethod
     def movements(cls, shown: Json) -> list[str]:
         return [
-            f"{shown['ledger']} {moved['source']} -> {moved['destination']} {money_text(moved)}"
+            f"{shown['ledger']} {moved['source']} -> {moved['destination']} {units_text(moved)}"
             for moved in shown["data"]["postings"]
         ]
 
@@ -280,7 +280,7 @@ class CreditWallet(Activity):
     def movements(cls, shown: Json) -> list[str]:
         data = shown["data"]
         sources = ", ".join(_subject_address(subject) for subject in data["sources"]) or "world"
-        return [f"wallets {sources} -> wallet:{shown['id']}:{data['balance']} {money_text(data['amount'])}"]
+        return [f"wallets {sources} -> wallet:{shown['id']}:{data['balance']} {units_text(data['amount'])}"]
 
     def booked(self, result: Json) -> str:
         return f"credit of {self.amount} {self.asset} to wallet {self.id}"
@@ -330,7 +330,7 @@ class DebitWallet(Activity):
         data = shown["data"]
         sources = ", ".join(f"wallet:{shown['id']}:{balance}" for balance in data["balances"])
         to = _subject_address(data["destination"]) if data.get("destination") else "world"
-        return [f"wallets {sources} -> {to} {money_text(data['amount'])}"]
+        return [f"wallets {sources} -> {to} {units_text(data['amount'])}"]
 
     def booked(self, result: Json) -> str:
         return f"debit of {self.amount} {self.asset} from wallet {self.id}"
@@ -388,7 +388,7 @@ class CreateTransferInitiation(Activity):
 
     @classmethod
     def movements(cls, shown: Json) -> list[str]:
-        return [f"{shown['type'].lower()} {money_text(shown)} {shown['destination']}"]
+        return [f"{shown['type'].lower()} {units_text(shown)} {shown['destination']}"]
 
     def booked(self, result: Json) -> str:
         return f"transfer initiation of {self.amount} {self.asset} to {self.destination}"

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from headrace.errors import InvalidValue
+from headrace.money import amount_of, asset_name, readable_money
+
 Json = dict[str, Any]
 Service = Literal["ledger", "wallets", "payments"]
 
@@ -120,5 +123,16 @@ def check_complete(
 
 
 def money_text(amount: Json | None) -> str:
-    """`100 USD/2`. Raises LookupError where a member is missing."""
-    return f"{amount['amount']} {amount['asset']}" if amount else "nothing"
+    """`1.00 USD`, for people. Raises LookupError where a member is missing."""
+    if not amount:
+        return "nothing"
+    value, asset = amount["amount"], amount["asset"]
+    try:
+        return readable_money(amount_of(value, "amount"), asset_name(asset, "asset"))
+    except InvalidValue:  # from another server
+        return f"{value} {asset}"
+
+
+def units_text(amount: Json) -> str:
+    """`100 USD/2`: the smallest units, as cases of tests name an amount."""
+    return f"{amount['amount']} {amount['asset']}"

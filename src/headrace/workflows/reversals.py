@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from headrace.workflows.activity import Activity, Family, Json, Service, money_text
+from headrace.workflows.activity import Activity, Family, Json, Service, money_text, units_text
 
 V1_ONLY = frozenset({"v1"})
 NOT_DESCRIBED: frozenset[str] = frozenset()
@@ -238,7 +238,7 @@ class ReverseTransferInitiation(Activity):
 
     @classmethod
     def movements(cls, shown: Json) -> list[str]:
-        return [f"reverse initiation {shown['id']} {money_text(shown)}"]
+        return [f"reverse initiation {shown['id']} {units_text(shown)}"]
 
     def booked(self, result: Json) -> str:
         return f"reversal of {self.amount} {self.asset} of transfer initiation {self.id}"
