@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -83,15 +84,36 @@ def test_what_is_certain_is_not_called_uncertain(headrace: Any, scripted: Any, a
         assert "carried out" not in ran.err
 
 
-def test_a_forbidden_client_is_pointed_to_credentials(
-    headrace: Any, scripted: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("description", "scope"),
+    [
+        ("the client may not have 'orchestration:write'", "the scope orchestration:write"),
+        ("Invalid scopes: openid orchestration:approve", "the scope orchestration:approve"),
+        ("not for you", "a scope that it does not have"),
+    ],
+)
+def test_a_missing_right_is_no_missing_credential(
+    headrace: Any, scripted: Any, monkeypatch: pytest.MonkeyPatch, description: str, scope: str
 ) -> None:
+    scripted(400, json.dumps({"error": "invalid_scope", "error_description": description}).encode())
+    profile = ("--client-id", "reader", "--client-secret", "-", "--server", os.environ["HEADRACE_SERVER"])
+    assert headrace("profiles", "set", "paul", *profile, stdin="s\n").code == 0
+    for arguments in WRITES:
+        ran = headrace(*arguments, "--profile", "paul")
+        assert ran[::2] == (1, f"error: This profile (paul) may not do this: it needs {scope}.\n")
     monkeypatch.setenv("HEADRACE_CLIENT_ID", "reader")
     monkeypatch.setenv("HEADRACE_CLIENT_SECRET", "s")
-    scripted(400, b'{"error": "invalid_scope", "error_description": "not for you"}')
+    ran = headrace(*WRITES[0])
+    assert ran[::2] == (1, f"error: The client of HEADRACE_CLIENT_ID may not do this: it needs {scope}.\n")
+
+
+def test_refused_credentials_are_pointed_out(headrace: Any, scripted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_CLIENT_ID", "reader")
+    monkeypatch.setenv("HEADRACE_CLIENT_SECRET", "s")
+    scripted(400, b'{"error": "invalid_client", "error_description": "unknown"}')
     for arguments in WRITES:
         ran = headrace(*arguments)
-        assert (ran.code, "not for you" in ran.err, "headrace profiles show" in ran.err) == (1, True, True)
+        assert (ran.code, "unknown" in ran.err, "headrace profiles show" in ran.err) == (1, True, True)
 
 
 @pytest.mark.parametrize("arguments", READS)

@@ -53,6 +53,13 @@ class Connection:
     withheld_for: str | None = None
     """The server of the profile in use, if its credentials are withheld because another server was named."""
 
+    @property
+    def holder(self) -> str:
+        """Whose rights a request has, for an error."""
+        origin = self.identity.origin if self.identity is not None else ""
+        kind, _, name = origin.partition(" ")
+        return f"This profile ({name})" if kind == "profile" else f"The client of {origin or 'this command'}"
+
 
 def connection_of(
     server: str | None, profile: str | None, environ: Mapping[str, str], profiles: Profiles

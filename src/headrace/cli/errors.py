@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Generator
@@ -116,6 +117,15 @@ def report_of(error: Exception) -> Report:
         f"this is a bug in headrace: {type(error).__name__}: {error}",
         "Run with --debug for the traceback, and please report it.",
     )
+
+
+def refused_scope(error: Exception) -> str | None:
+    """The right that a token endpoint refuses a client (RFC 6749, 5.2): its scope; None for any other error."""
+    body: bytes = getattr(error, "body", b"")
+    if getattr(error, "status", None) != 400 or b'"invalid_scope"' not in body:
+        return None
+    named = re.search(rb"\b[a-z]+:(?:read|write|approve)\b", body)
+    return f"the scope {named[0].decode()}" if named else "a scope that it does not have"
 
 
 def _client_report(error: Exception) -> Report | None:

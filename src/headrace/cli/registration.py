@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from headrace.cli.display import Output
-from headrace.cli.errors import USAGE, Failure, reporting
+from headrace.cli.errors import USAGE, Failure, refused_scope, reporting
 from headrace.cli.session import (
     DebugToo,
     InsecureToo,
@@ -130,6 +130,10 @@ def command(group: typer.Typer, name: str, *aliases: str, has_ids: bool = False)
                     session.is_quiet = is_quiet
                     try:
                         function(session, **options)
+                    except Exception as error:
+                        if (scope := refused_scope(error)) is None:
+                            raise
+                        raise Failure(f"{session.connection.holder} may not do this: it needs {scope}.") from None
                     finally:
                         session.close()
                 else:
