@@ -183,6 +183,7 @@ def test_the_rest_of_an_instance_is_read_and_approved(say: Headrace, waiting: st
     shown = say("paul", "instances", "show", waiting)
     assert re.search(r'^Waits for +2 approvals of "Pay 400 to the merchant 7", until 20', shown.out, re.MULTILINE)
     assert f"headrace plan --instance {waiting}" in shown.out
+    assert re.search("^Status +waiting for approvals$", shown.out, re.MULTILINE)
     ran = say("paul", "plan", "--instance", waiting)
     (plan_id,) = re.findall(r"ID: (\S+)", ran.out)
     comparable = re.sub(r"sha256:\w{64}", "HASH", ran.out.replace(waiting, "INSTANCE").replace(plan_id, "PLAN"))
@@ -214,6 +215,10 @@ def test_the_rest_of_an_instance_is_read_and_approved(say: Headrace, waiting: st
     assert "\nState: used\nApprovals needed: 2\n" in say("eve", "plans", plan_id).out
     shown = say("paul", "instances", "show", waiting)
     assert "Waits for" not in shown.out and plan_id in shown.out
+    assert re.search(r"^Status +succeeded$", shown.out, re.MULTILINE)
+    for name in ("paul", "eve"):
+        by = rf"^Approved by +{name} \({people.ids[name]}\), 20\S+ \S+Z: the$"
+        assert re.search(by, shown.out, re.MULTILINE), shown.out
 
 
 def test_a_decision_shows_the_plan_and_asks_first(say: Headrace, waiting: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def test_a_run_that_succeeds(shell: Shell) -> None:
     assert ran.out.splitlines()[2].startswith("send ")
     described = shell("instances", "describe", instance_id)
     assert "Stage 0 : send" in described.out
-    assert f"Send {10**30} USD/2 from account world to account shops (ledger shop)" in described.out
+    assert f"Send {10**28:,}.00 USD from account world to account shops (ledger shop)" in described.out
     assert "Created transaction: " in described.out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -74,6 +75,14 @@ def test_a_redrive_prints_its_id_and_a_second_one_is_refused(ask: Headrace, fail
     assert planned.code == 1 and "has a successor already" in planned.err
 
 
+def test_a_long_error_is_printed_once(ask: Headrace, failed: str) -> None:
+    error = json.loads(ask("instances", "show", failed, "-o", "json").out)["data"]["workflowInstance"]["error"]
+    shown = ask("instances", "show", failed).out
+    assert " ".join(shown.split()).count(error) == 1
+    assert re.search(r"^Error +INSUFFICIENT_FUND|^Error +.*INSUFFICIENT_FUND", shown, re.MULTILINE)
+    assert "see above" in shown.rpartition("Ended at")[2]
+
+
 def test_an_undo_is_previewed_and_its_choices_are_named(ask: Headrace, failed: str) -> None:
     preview = json.loads(ask("instances", "undo", failed, *REASON, "--preview", "-o", "json").out)["data"]["undo"]
     assert [next(iter(stage["revert"])) for stage in preview["stages"]] == ["transaction"] and preview["kept"] == []
@@ -107,4 +116,7 @@ def test_a_plan_continues_or_undoes_an_instance_and_options_that_exclude_each_ot
     assert ask("run", "--plan", plan).code == 1
     undone = ask("instances", "undo", failed, *REASON, "--plan", plan, "--yes", "-q")
     assert undone.code == 0 and len(undone.out.split()) == 1
-    assert undone.out.split()[0] in ask("instances", "show", failed).out
+    shown = ask("instances", "show", failed).out
+    assert undone.out.split()[0] in shown
+    assert re.search(r"^Status +failed, then undone$", shown, re.MULTILINE)
+    assert re.search(r"^Status +succeeded$", ask("instances", "show", undone.out.strip()).out, re.MULTILINE)

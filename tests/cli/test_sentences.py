@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from headrace.cli.history_text import activity_lines, stage_lines
+from headrace.cli.stages import status_text
 
 Json = dict[str, Any]
 
@@ -159,3 +160,35 @@ def test_what_another_server_leaves_out_is_no_bug(name: str, body: Json) -> None
     """The API requires none of it: a transaction by script has no postings there."""
     first, *_ = activity_lines(activity(name, body))
     assert first.startswith("- ")
+
+
+@pytest.mark.parametrize(
+    ("instance", "description", "text"),
+    [
+        ({"terminated": True}, {}, "succeeded"),
+        ({"terminated": True, "error": "no funds"}, {}, "failed"),
+        ({"terminated": True, "error": "canceled"}, {}, "aborted"),
+        (
+            {"terminated": True},
+            {"successor": {"kind": "undo"}, "undo": {"state": "undone_but"}},
+            "succeeded, then undone except for what is kept",
+        ),
+        ({"terminated": True}, {"kind": "undo", "undo": {"state": "undone"}}, "succeeded"),
+        ({"terminated": False, "status": [{"stage": 0}]}, {"approval": {"needed": 2}}, "waiting for approvals"),
+        ({"terminated": False}, {}, "running"),
+        ({"terminated": False, "status": [{"stage": 0}]}, {}, "waiting for event go"),
+        ({"terminated": False, "status": [{"stage": 1}]}, {}, "waiting for an event"),
+        ({"terminated": False, "status": [{"stage": 2}]}, {}, "waiting for the end of a delay"),
+        ({"terminated": False, "status": [{"stage": 2, "terminatedAt": AT}]}, {}, "running"),
+        ({"terminated": False, "status": [{"stage": 3}]}, {}, "running"),
+        ({"terminated": False, "status": [{"stage": 4}]}, {}, "running"),
+    ],
+)
+def test_status(instance: Json, description: Json, text: str) -> None:
+    stages: list[Json] = [
+        {"when": "true", "wait_event": {"event": "go"}},
+        {"wait_event": {"event": "go-${order}"}},
+        {"delay": {"duration": "5s"}},
+        {"send": {}},
+    ]
+    assert status_text(instance, description, stages) == text

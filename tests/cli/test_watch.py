@@ -162,7 +162,7 @@ def test_until_it_has_ended(shell: Shell, monkeypatch: pytest.MonkeyPatch, comma
     ran = shell("instances", command, instance_id, "--watch", "-o", output)
     assert ran.code == 0, ran.err
     if output == "table":
-        wanted = {"show": "Terminated at  2", "describe": "Event received!"}[command]
+        wanted = {"show": "Ended at    2", "describe": "Event received!"}[command]
         first, _, last = ran.out.partition("\n\n" if command == "describe" else "ID  ")
         assert wanted in last and wanted not in first
         return
@@ -279,7 +279,7 @@ def test_a_terminal_has_one_picture_and_at_the_end_the_whole(shell: Shell) -> No
     assert "\x1b[?25l" in first, "the cursor does not dance"
     drawn_anew, _, last = terminal.seen.removeprefix(first).rpartition("\x1b[?25h")
     assert "\x1b[2K" in drawn_anew + last, "in its place"
-    assert last.count(instance_id) == 1 and re.search(r"Terminated at +2", last)
+    assert last.count(instance_id) == 1 and re.search(r"Ended at +2", last)
     assert "Ctrl-C" not in last
 
 

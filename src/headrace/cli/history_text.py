@@ -17,7 +17,7 @@ Json = dict[str, Any]
 def stage_lines(stage: Json, activities: list[Json]) -> list[str]:
     lines = [f"  Started at: {moment(stage['startedAt'])}"]
     if stage.get("terminatedAt"):
-        lines.append(f"  Terminated at: {moment(stage['terminatedAt'])}")
+        lines.append(f"  Ended at: {moment(stage['terminatedAt'])}")
     lines += [f"  {text}" for text in _stage_sentences(stage)]
     if activities:
         lines.append("  History :")

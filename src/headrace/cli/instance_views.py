@@ -16,7 +16,7 @@ from headrace.cli.history_text import skipped_lines
 from headrace.cli.history_text import stage_lines as history_lines
 from headrace.cli.instance_table import table_lines
 from headrace.cli.session import Session
-from headrace.cli.stages import stage_lines
+from headrace.cli.stages import stage_lines, status_text
 from headrace.cli.watch import View
 from headrace.clock import SystemClock
 
@@ -117,6 +117,7 @@ class ShowLook:
         self._instance_id = instance_id
         self._workflow: Json | None = None
         self._description: Json = {}
+        self._decisions: list[Json] | None = None
         self.instance: Json = {}
 
     def __call__(self) -> View:
@@ -127,15 +128,23 @@ class ShowLook:
         if not self._description or before.get("updatedAt") != self.instance["updatedAt"]:
             self._description = described(self._session, self._instance_id)
         description = self._description
+        if self._decisions is None and "planID" in description:
+            self._decisions = decisions(self._session, description["planID"])
+        stages = self._workflow["config"]["stages"]
         facts = [
             ("ID", self.instance["id"]),
             ("Workflow", f"{self._workflow['config'].get('name') or ''} {self._workflow['id']}".strip()),
+            ("Status", status_text(self.instance, description, stages)),
         ]
-        facts += _beyond_v1(description, self.instance["id"], self._workflow["config"]["stages"])
+        facts += _beyond_v1(description, self.instance["id"], stages)
+        for each in self._decisions or []:
+            by = display.person(each["principal"], each.get("name"))
+            done = "Approved by" if each["verdict"] == "approve" else "Rejected by"
+            facts.append((done, f"{by}, {display.moment(each['decidedAt'])}: {each['reason']}"))
         facts.append(("Created at", display.moment(self.instance["createdAt"])))
         facts.append(("Updated at", display.moment(self.instance["updatedAt"])))
         if self.instance["terminated"]:
-            facts.append(("Terminated at", display.moment(self.instance.get("terminatedAt"))))
+            facts.append(("Ended at", display.moment(self.instance.get("terminatedAt"))))
         if self.instance.get("error"):
             facts.append(("Error", self.instance["error"]))
         if "abortReason" in description:
@@ -145,7 +154,7 @@ class ShowLook:
         texts = [
             *display.fact_lines(facts),
             "",
-            *stage_lines(self.instance, self._workflow),
+            *stage_lines(self.instance, self._workflow, shown_error=self.instance.get("error", "")),
         ]
         return View(
             value={
@@ -190,6 +199,18 @@ def described(session: Session, instance_id: str) -> Json:
         if error.status not in (404, 405):
             raise
         return {}
+
+
+def decisions(session: Session, plan_id: str) -> list[Json]:
+    """Read who has approved a plan; none where the plan is no longer stored."""
+    from headrace_client import Error, SDKError
+
+    try:
+        return document(session.ext.get_plan(plan_id=plan_id).data)["approvals"]["given"]
+    except (Error, SDKError) as error:
+        if error.status not in (404, 405):
+            raise
+        return []
 
 
 def _approval(waits: Json, instance_id: str) -> list[tuple[str, str]]:

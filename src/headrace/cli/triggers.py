@@ -216,7 +216,7 @@ def _tried(trial: Json, reasons: Json | None, advice: list[str]) -> list[str]:
 def _occurrences_table(found: list[Json]) -> list[str]:
     if not found:
         return ["No occurrences: no event has matched yet."]
-    columns = ["Workflow instance ID", "Date", "Terminated", "Terminated at", "Error"]
+    columns = ["Workflow instance ID", "Date", "Ended", "Ended at", "Error"]
     return display.table_lines(columns, [_occurrence_row(each) for each in found])
 
 
