@@ -22,6 +22,7 @@ KINDS = ("case", "period")
 SUMS = ("sent", "takenBack", "in", "out", "issued", "retired", "stranded", "attested")
 ZERO = [0] * (len(SUMS) + 2)
 MAX_BYTES = 32 << 20
+DAMAGED = ". It was changed or damaged: get the original again."
 SHAPE = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})")
 
 # The curve P-256 (FIPS 186-5): y^2 = x^3 - 3x + B over the field of P; G generates a group of N points.
@@ -88,7 +89,7 @@ def decoded(part, error=NotGenuine):
     except ValueError:
         content = b""
     if not content or base64.urlsafe_b64encode(content).rstrip(b"=") != part:
-        raise error("a part of it is not base64url")
+        raise error("a part of it is not base64url" + DAMAGED)
     return content
 
 
@@ -98,7 +99,7 @@ def json_object(content):
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise NotGenuine("a part of it is not a JSON object")
+        raise NotGenuine("a part of it is not a JSON object" + DAMAGED)
     return found
 
 
@@ -138,18 +139,18 @@ def verify(content, document):
     content = content.removesuffix(b"\n")
     parts = SHAPE.fullmatch(content)
     if parts is None:
-        raise NotGenuine("it is not a signed certificate")
+        raise NotGenuine("it is not a signed certificate" + DAMAGED)
     header = json_object(decoded(parts[1]))
     if header.get("typ") != TYPE:
-        raise NotGenuine("its type is not that of a certificate")
+        raise NotGenuine("its type is not that of a certificate" + DAMAGED)
     if set(header) != {"alg", "kid", "typ"} or header["alg"] != "ES256" or not isinstance(header["kid"], str):
-        raise NotGenuine("its header is not that of a certificate")
+        raise NotGenuine("its header is not that of a certificate" + DAMAGED)
     signature = decoded(parts[3])
     key = keys.get(header["kid"])
     if key is None:
         raise NotGenuine(f"its key {header['kid']} is not among the pinned keys")
     if not is_signed(point_of(key), content.rpartition(b".")[0], signature):
-        raise NotGenuine("its signature is wrong: the file is not what was signed")
+        raise NotGenuine("its signature is wrong: the file is not what was signed" + DAMAGED)
     payload = json_object(decoded(parts[2]))
     check_payload(payload, key)
     return payload
@@ -226,8 +227,15 @@ def main(arguments):
     if len(arguments) < 2:
         return sys.stderr.write("usage: verify_certificate.py FILE PINNED_KEYS [CASE_FILE | PREVIOUS_FILE ...]\n") and 2
     file, keys, *others = arguments
+    names = ["FILE", "PINNED_KEYS"] + ["CASE_FILE or PREVIOUS_FILE"] * len(others)
+    for name, path in zip(names, arguments, strict=True):
+        if not Path(path).exists():
+            return sys.stderr.write(f"{name}: {path} does not exist\n") and 2
     try:
-        document = json.loads(Path(keys).read_bytes().decode("utf-8"))
+        pinned = Path(keys).read_bytes()
+        if SHAPE.fullmatch(pinned.strip()):
+            raise BadKeys("is a certificate, not a file of keys: the keys file comes second")
+        document = json.loads(pinned.decode("utf-8"))
         payload = newest = verify(Path(file).read_bytes().strip(), document)
         for file in others:
             content = Path(file).read_bytes().strip()
@@ -243,6 +251,7 @@ def main(arguments):
         sys.stderr.write(f"{keys}: {error}\n")
         return 2
     sys.stdout.write(json.dumps(payload, indent=1, ensure_ascii=False) + "\n")
+    sys.stderr.write("The signature is good.\n")
     return 0
 
 

@@ -257,7 +257,7 @@ def test_the_script_is_short_and_of_the_standard_library() -> None:
     import sys
 
     text = SCRIPT.read_text("utf-8")
-    assert len(text.splitlines()) <= 250
+    assert len(text.splitlines()) <= 260
     names = [
         alias.name if isinstance(node, ast.Import) else str(node.module)
         for node in ast.walk(ast.parse(text))
@@ -272,13 +272,30 @@ def test_the_script_as_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[s
     file.write_bytes(SIGNED + b"\n")
     keys.write_text(json.dumps(pinned()), "utf-8")
     assert script.main([str(file), str(keys)]) == 0
-    assert json.loads(capsys.readouterr().out) == PAYLOAD
+    said = capsys.readouterr()
+    assert (json.loads(said.out), said.err) == (PAYLOAD, "The signature is good.\n")
     file.write_bytes(b"\r\n" + SIGNED + b"\r\n \n")
     assert script.main([str(file), str(keys)]) == 0, "mail and editors add blank lines"
     assert json.loads(capsys.readouterr().out) == PAYLOAD
-    file.write_bytes(SIGNED[:-1])
+    for damaged in (SIGNED[:-1], b"{}", SIGNED[:-86] + b"A" * 86):
+        file.write_bytes(damaged)
+        assert script.main([str(file), str(keys)]) == 1
+        said = capsys.readouterr()
+        assert "not a genuine certificate" in said.err and not said.out
+        assert said.err.endswith(". It was changed or damaged: get the original again.\n")
+    file.write_bytes(SIGNED)
+    keys.write_text('{"keys": []}', "utf-8")
     assert script.main([str(file), str(keys)]) == 1
-    assert "not a genuine certificate" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("is not among the pinned keys\n"), "the file may be whole"
+    assert script.main([str(keys), str(file)]) == 2
+    assert "the keys file comes second" in capsys.readouterr().err
+    for arguments, name in (
+        ((file.with_name("x"), keys), "FILE"),
+        ((file, file.with_name("x")), "PINNED_KEYS"),
+        ((file, keys, file.with_name("x")), "CASE_FILE or PREVIOUS_FILE"),
+    ):
+        assert script.main([str(each) for each in arguments]) == 2
+        assert capsys.readouterr().err == f"{name}: {file.with_name('x')} does not exist\n"
     keys.write_text("7", "utf-8")
     assert script.main([str(file), str(keys)]) == 2
     assert script.main([]) == 2
