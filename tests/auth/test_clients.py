@@ -251,7 +251,7 @@ def test_the_developers_client_stays_the_same(file: ClientsFile, clock: Hands, t
     assert file.path.read_bytes() == content
     assert (folder / "dev-client.json").stat().st_mode & 0o777 == 0o600
     assert first.client_secret not in repr(first)
-    assert file.read()["dev"].scopes == SCOPES
+    assert (file.read()["dev"].scopes, file.read()["dev"].name) == (SCOPES, "the dev program")
     file.delete("dev")
     assert developer_client(file, folder, clock, random_bytes) == first
     assert matches(first.client_secret, file.read()["dev"].secret)

@@ -127,6 +127,9 @@ def test_clients_come_and_go(headrace: Headrace, tmp_path: Path) -> None:
     assert client["scopes"] == ["orchestration:read"]
     second = headrace("clients", "create", *data)
     (secret,) = re.findall(r"Secret +(\S+)", second.out)
+    assert f"The client is in {tmp_path / 'clients.json'};" in second.err and not created.err
+    elsewhere = tmp_path / "other.json"
+    assert f"The client is in {elsewhere};" in headrace("clients", "create", "--file", str(elsewhere)).err
     listed = headrace("clients", "list", *data, "-o", "json")
     assert [row["scopes"] for row in json.loads(listed.out)["data"]["clients"]] == [
         ["orchestration:read"],

@@ -38,7 +38,7 @@ def developer_client(file: ClientsFile, folder: Path, clock: Clock, random_bytes
     if known is None or known.scopes != SCOPES or not matches(kept.client_secret, known.secret):
         secret = hashed(kept.client_secret, random_bytes)
         made_at = date_time(clock.now_at())
-        file.put(Client(kept.client_id, SCOPES, secret, "of headrace dev --auth", made_at))
+        file.put(Client(kept.client_id, SCOPES, secret, "the dev program", made_at))
     return Developer(kept.client_id, kept.client_secret)
 
 

@@ -64,15 +64,18 @@ def create(
     file: FileOption = None,
 ) -> None:
     """Create a client. Its secret is shown only once; a running server accepts it within a second."""
-    from headrace.auth.clients import READ, WRITE
+    from headrace.auth.clients import READ, WRITE, ClientsFile
     from headrace.clock import SystemClock
 
-    created = _store(data, file).create(name, scope or [READ, WRITE], SystemClock(), os.urandom)
+    store = _store(data, file)
+    created = store.create(name, scope or [READ, WRITE], SystemClock(), os.urandom)
     client = created.client
     facts = [("Client ID", client.id), ("Secret", created.secret), ("Scopes", " ".join(client.scopes))]
     printer.show({"client": _shown(client) | {"secret": created.secret}}, lambda: display.fact_lines(facts))
     if printer.output is Output.TABLE:
+        place = str(store.path) if isinstance(store, ClientsFile) else "the database of HEADRACE_DATABASE_URL"
         display.note("The secret cannot be shown again.")
+        display.note(f"The client is in {place}; a server that uses another place does not know it.")
 
 
 @command(group, "list", "ls", "l")
