@@ -55,7 +55,7 @@ class Connection:
 
     @property
     def holder(self) -> str:
-        """Whose rights a request has, for an error."""
+        """The profile or client whose rights a request has, as an error names it."""
         origin = self.identity.origin if self.identity is not None else ""
         kind, _, name = origin.partition(" ")
         return f"This profile ({name})" if kind == "profile" else f"The client of {origin or 'this command'}"

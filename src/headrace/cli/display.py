@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TextIO
 
-from headrace.money import readable_money as money
+from headrace.money import readable_money
 
 
 class Output(StrEnum):
@@ -151,6 +151,10 @@ def hanging(text: str, indent: str) -> list[str]:
     own = text[: len(text) - len(text.lstrip())]
     first, *others = wrapped(printable(text).replace("\n", " "), COLUMNS, indent=indent) or [""]
     return [own + first.removeprefix(indent), *others]
+
+
+money = readable_money
+"""`40.00 USD` for 4000 USD/2, in every text for people."""
 
 
 def person(principal: str, name: str | None) -> str:

@@ -25,7 +25,7 @@ def status_text(instance: Json, description: Json, stages: list[Json]) -> str:
         return ended + (_UNDONE[description["undo"]["state"]] if is_undone else "")
     if "approval" in description:
         return "waiting for approvals"
-    started = instance.get("status") or []
+    started: list[Json] = instance.get("status") or []
     if not started or started[-1].get("terminatedAt") or started[-1]["stage"] >= len(stages):
         return "running"
     keyword, body = parts_of(stages[started[-1]["stage"]])
