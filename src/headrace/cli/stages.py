@@ -26,9 +26,10 @@ def status_text(instance: Json, description: Json, stages: list[Json]) -> str:
     if "approval" in description:
         return "waiting for approvals"
     started: list[Json] = instance.get("status") or []
-    if not started or started[-1].get("terminatedAt") or started[-1]["stage"] >= len(stages):
+    number: int = started[-1]["stage"] if started else len(stages)
+    if number >= len(stages) or started[-1].get("terminatedAt"):
         return "running"
-    keyword, body = parts_of(stages[started[-1]["stage"]])
+    keyword, body = parts_of(stages[number])
     if keyword == "delay":
         return "waiting for the end of a delay"
     event = STAGES[keyword].awaited_event(body) if keyword in STAGES else None
