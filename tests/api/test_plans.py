@@ -36,6 +36,8 @@ SHOWN_IN_LISTS = {
     "totals",
     "name",
     "workflowID",
+    "variables",
+    "assets",
 }
 
 
@@ -76,6 +78,15 @@ async def test_a_plan_of_a_workflow_is_stored_and_books_nothing(live: Live) -> N
     account = await live.http.get("/api/ledger/v2/main/accounts/users:jane?expand=volumes")
     assert account.json()["data"]["volumes"]["USD/2"]["balance"] == 3_000
     assert (await live.http.get("/api/ledger/v2/main/accounts/shops")).status_code == 404
+
+
+async def test_a_list_leaves_out_a_long_variable_that_the_plan_has(live: Live) -> None:
+    await funded(live, 3_000)
+    variables = {"user": "jane", "amount": "1", "note": "n" * 257}
+    plan = await made(live, {"definition": PAYING, "variables": variables})
+    assert (plan["variables"], plan["assets"]) == (variables, {"amount": "USD/2"})
+    (row,) = await listed(live)
+    assert row["variables"] == {"user": "jane", "amount": "1"}
 
 
 async def test_a_definition_that_is_not_stored_has_the_same_plan(live: Live) -> None:

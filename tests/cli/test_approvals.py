@@ -278,14 +278,29 @@ def test_the_list_says_of_what_the_plans_are(say: Headrace, waiting: str, people
         f"Of                 the rest of instance {waiting}",
         "                   (asks)",
     ]
-    assert lines[3] == "Amount             sent 4.00 EUR"
-    assert lines[4] == "State              open"
-    assert " ".join(lines[5:-1]).startswith(f"Asked for by       paul ({people.ids['paul']}), 20")
+    assert lines[3:6] == [
+        "With               amount=400 (4.00 EUR)",
+        "Amount             sent 4.00 EUR",
+        "State              open",
+    ]
+    assert " ".join(lines[6:-1]).startswith(f"Asked for by       paul ({people.ids['paul']}), 20")
     assert lines[-1].startswith("Can be used until  20")
     assert say("paul", "plans", "--limit", "1", "-q").out == f"{plan['id']}\n"
     (row,) = json.loads(say("paul", "plans", "--limit", "1", "-o", "json").out)["data"]["plans"]
     assert (row["id"], row["instance"], row["state"]) == (plan["id"], waiting, "open")
     assert say("paul", "plans", "--state", "expired").out == "There are no such plans.\n"
+
+
+def test_the_list_names_the_undone_instance_once_with_its_money(say: Headrace, workflow: Callable[[str], str]) -> None:
+    workflow_id = workflow(PAYOUT)
+    run = say("jane", "run", workflow_id, "--var", "amount=400", "-q").out.strip()
+    assert planned(say, "jane", "--undo", run)["takenBack"] == {"EUR/2": 400}
+    lines = say("jane", "plans", "--limit", "1").out.splitlines()
+    assert lines[1:4] == [
+        f"Of                 the undo of instance {run}",
+        "Amount             taken back 4.00 EUR",
+        "State              open",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.cli import display
+from headrace.cli.display import money
 from headrace.cli.errors import USAGE, Failure
 from headrace.cli.session import KeyOption, Session
 
@@ -58,7 +59,7 @@ def _whole(plan: Json) -> list[str]:
 
 def _table(found: list[PlanSummary]) -> list[str]:
     from headrace.cli.documents import document
-    from headrace.cli.plan_text import SUMS, sum_texts
+    from headrace.cli.plan_text import sum_texts, variable_texts
 
     if not found:
         return ["There are no such plans."]
@@ -66,11 +67,14 @@ def _table(found: list[PlanSummary]) -> list[str]:
     for number, each in enumerate(found):
         verdict = "" if each.verdict == "succeeds" else "; the run would FAIL"
         by = display.person(each.requester, each.requester_name)
+        totals, is_undo = document(each).get("totals", {}), bool(each.undo or each.taken_back)
+        back = [f"taken back {money(amount, asset)}" for asset, amount in (each.taken_back or {}).items()]
         lines += [""] if number else []
         facts = [
             ("Plan", each.id),
             ("Of", _subject(each)),
-            *(("Amount", text) for text in sum_texts(document(each).get("totals", {}), SUMS)),
+            *([("With", ", ".join(variable_texts(each.variables, each.assets or {})))] if each.variables else []),
+            *(("Amount", text) for text in (*sum_texts(totals, is_undo=is_undo), *back)),
             ("State", f"{each.state}{verdict}"),
             ("Asked for by", f"{by}, {display.moment(each.created_at)}"),
         ]
@@ -89,7 +93,7 @@ def _subject(plan: PlanSummary) -> str:
     if plan.redrive is not None:
         return f"a redrive of instance {plan.redrive} ({name})"
     if plan.undo is not None:
-        return f"the undo of instance {plan.undo} ({name})"
+        return f"the undo of instance {plan.undo}"
     return name if plan.trigger_id is None else f"{name}, by trigger {plan.trigger_id}"
 
 

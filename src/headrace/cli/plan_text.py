@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -52,6 +51,8 @@ def _approval_lines(plan: Json) -> list[str]:
 
 
 def _lines(plan: Json) -> Iterator[str | list[str]]:
+    from headrace.workflows.variables import amount_assets
+
     labels = _wallets_of(plan)
     name = plan["definition"].get("name") or "a workflow without a name"
     beginning: Json = plan.get("from") or {"stage": 0}
@@ -61,7 +62,8 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
     elif "instance" in beginning:
         yield f"  continues {beginning['instance']}"
     if plan["variables"]:
-        yield hanging("  with " + ", ".join(_variables(plan)), "    ")
+        assets = amount_assets(plan["definition"]["stages"], plan["variables"])
+        yield hanging("  with " + ", ".join(variable_texts(plan["variables"], assets)), "    ")
     yield ""
     number = 0
     for stage, each in enumerate(plan["definition"]["stages"]):
@@ -89,8 +91,7 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
 def _total_lines(plan: Json) -> Iterator[str | list[str]]:
     yield ""
     yield "Totals"
-    labels = SUMS | ({"externalIn": "to come back from the provider"} if _is_undo(plan) else {})
-    for text in sum_texts(plan["totals"], labels):
+    for text in sum_texts(plan["totals"], is_undo=_is_undo(plan)):
         yield hanging(f"  {text}", "    ")
     back: Counter[tuple[str, str]] = Counter()  # by ledger and asset
     for effect in plan["effects"] if _is_undo(plan) else ():
@@ -103,8 +104,9 @@ def _total_lines(plan: Json) -> Iterator[str | list[str]]:
     yield f"  balances as of {display.moment(plan['plannedAt'])}"
 
 
-def sum_texts(totals: Json, labels: dict[str, str]) -> list[str]:
-    """For each asset, what is sent, booked in and paid out of it. `labels`: as SUMS."""
+def sum_texts(totals: Json, *, is_undo: bool) -> list[str]:
+    """For each asset, what is sent, booked in and paid out of it."""
+    labels = _SUMS | ({"externalIn": "to come back from the provider"} if is_undo else {})
     return [
         ", ".join(f"{label} {money(total[each], asset)}" for each, label in labels.items() if total[each])
         or money(0, asset)
@@ -112,21 +114,10 @@ def sum_texts(totals: Json, labels: dict[str, str]) -> list[str]:
     ]
 
 
-def _variables(plan: Json) -> Iterator[str]:
-    """The variables as they were given; one that is an amount also as money."""
-    from headrace.workflows.variables import expand
-
-    variables: dict[str, str] = plan["variables"]
-    amounts: dict[str, str] = {}
-    for stage in plan["definition"]["stages"]:
-        given: Any = stage.get("send", {}).get("amount", {})
-        found = re.fullmatch(r"\$\{([^{}]+)\}", str(given.get("amount")))
-        if found is not None and re.fullmatch("[0-9]{1,30}", variables.get(found[1], "")):
-            asset = expand(given["asset"], variables)
-            if re.fullmatch("[A-Z][A-Z0-9]*(/[0-9]{1,2})?", asset):
-                amounts[found[1]] = asset
+def variable_texts(variables: dict[str, str], assets: dict[str, str]) -> Iterator[str]:
+    """The variables as they were given; one that is an amount, which has an asset, also as money."""
     for name, text in variables.items():
-        yield f"{name}={text}" + (f" ({money(int(text), amounts[name])})" if name in amounts else "")
+        yield f"{name}={text}" + (f" ({money(int(text), assets[name])})" if name in assets else "")
 
 
 def _is_undo(plan: Json) -> bool:
@@ -134,7 +125,7 @@ def _is_undo(plan: Json) -> bool:
 
 
 _WAITS = ("event", "delay", "approval")
-SUMS = {"sent": "sent", "externalIn": "booked in from payments", "externalOut": "paid out"}
+_SUMS = {"sent": "sent", "externalIn": "booked in from payments", "externalOut": "paid out"}
 
 
 def _wait(wait: Json) -> str:

@@ -25,7 +25,7 @@ from headrace.testing.interactions import Killed
 from headrace.testing.virtual import SeededIds, VirtualClock, finished
 from headrace.usecases.approvals import Verdict, decide_rest, require_other_person, require_same
 from headrace.usecases.continuations import open_gate, rest_of
-from headrace.usecases.plans import APPROVE, MAX_LIFE_US, OPEN, PlanSubject, stored_plan, terms_of
+from headrace.usecases.plans import APPROVE, MAX_LIFE_US, OPEN, PlanSubject, stored_plan, summarized, terms_of
 from headrace.workflows.activities import Json
 
 REQUESTER = "requester"
@@ -129,8 +129,7 @@ class Persons:
                 return known
             self._plan = None
         document = self._planned(subject)
-        name, totals = subject.definition.get("name"), document["totals"]
-        about = PlanSubject(document["verdict"], name, instance=run.instance_id, totals=totals)
+        about = summarized(PlanSubject("", subject.definition.get("name"), instance=run.instance_id), document)
         made = Plan(
             id=run.ids.new(),
             hash=document["hash"],

@@ -23,7 +23,7 @@ from headrace.usecases.batch_requests import RunItem
 from headrace.usecases.continuations import redrivable
 from headrace.usecases.instances import commit_start
 from headrace.usecases.plan_runs import is_signed, use_of
-from headrace.usecases.plans import LIFE_US, PlanSubject, stored_plan
+from headrace.usecases.plans import LIFE_US, PlanSubject, stored_plan, summarized
 from headrace.usecases.ports import Ports
 from headrace.usecases.redrive import commit_redrive
 from headrace.usecases.uncancelled import completed
@@ -31,12 +31,6 @@ from headrace.usecases.undo import commit_undo
 from headrace.usecases.undoing import computed_undo, planned_undo, require_approvals
 
 CHANGED = "changed"
-
-
-class _Document(msgspec.Struct):
-    """The member of a plan's document that its subject repeats."""
-
-    totals: dict[str, dict[str, int]]
 
 
 class NotNow(HeadraceError):
@@ -80,7 +74,7 @@ def _plan_of(ports: Ports, batch: Batch, item: BatchItem, subject: PlanSubject) 
     """The plan of the preview, as it is stored with the instance that uses it; None: an item without one."""
     if item.document is None:
         return None
-    subject = msgspec.structs.replace(subject, totals=msgspec.json.decode(item.document, type=_Document).totals)
+    subject = summarized(subject, msgspec.json.decode(item.document))
     now_at = ports.clock.now_at()
     return Plan(
         id=ports.ids.new(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import cast
 
 import msgspec
@@ -25,18 +26,24 @@ from headrace.usecases.undoing import check_external, computed_undo, planned_und
 from headrace.workflows.activities import Json
 from headrace.workflows.config import check_delays, open_delays, parse_config
 from headrace.workflows.durations import duration_us
-from headrace.workflows.variables import MAX_VARIABLES, check_variables, missing, shown
+from headrace.workflows.variables import MAX_VARIABLES, amount_assets, check_variables, missing, shown
 
 APPROVE, REJECT = "approve", "reject"
 """Verdicts of a person about a plan."""
 OPEN, STATES = "open", ("open", "approved", "rejected", "expired", "used")
+MAX_LISTED, MAX_LISTED_CHARACTERS = 32, 256
+"""How many variables of a plan a list shows at most, and how long each of them may be."""
 MIN_LIFE_US, MAX_LIFE_US, LIFE_US = 60_000_000, 7 * 86_400_000_000, 86_400_000_000
 _SUBJECTS = ("workflowID", "definition", "triggerID", "redrive", "undo", "instance")
 _MEMBERS = (*_SUBJECTS, "variables", "event", "external", "expiresIn")
 
 
 class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
-    """The subject of a plan, as its row stores it. `name`: of the workflow. `verdict`, `totals`: as in its document."""
+    """The subject of a plan, as its row stores it. `name`: of the workflow. `verdict`, `totals`: as in its document.
+
+    `variables`: those that a list shows; `assets`: of those among them that are amounts. `taken_back`: by asset, the sum
+    that the bookings of an undo move.
+    """
 
     verdict: str
     name: str | None = None
@@ -47,6 +54,9 @@ class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     external: str | None = None
     instance: str | None = None
     totals: dict[str, dict[str, int]] = {}
+    variables: dict[str, str] = {}
+    assets: dict[str, str] = {}
+    taken_back: dict[str, int] = {}
 
 
 @idempotent(Plan)
@@ -67,7 +77,7 @@ async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answ
     created_at = ports.clock.now_at()
     async with ports.plans:
         document = await answered(plan(subject, terms_for(ports, subject, created_at)), ports.downstream, ports.clock)
-    about = msgspec.structs.replace(about, verdict=document["verdict"], totals=document["totals"])
+    about = summarized(about, document)
     row = Plan(
         id=ports.ids.new(),
         hash=document["hash"],
@@ -84,6 +94,25 @@ async def make_plan(ports: Ports, caller: Caller | None, wanted: object) -> Answ
     record(unit, caller, created_at, answer)
     await ports.journal.commit(unit)
     return answer
+
+
+def summarized(about: PlanSubject, document: Json) -> PlanSubject:
+    """The subject with what a list shows of the document of its plan."""
+    listed = [each for each in document["variables"].items() if len(each[1]) <= MAX_LISTED_CHARACTERS][:MAX_LISTED]
+    assets = amount_assets(document["definition"]["stages"], document["variables"])
+    taken_back = Counter[str]()
+    is_undo = any("revert" in stage for stage in document["definition"]["stages"])
+    for effect in document["effects"] if is_undo else ():
+        for each in effect["postings"]:
+            taken_back[each["asset"]] += each["amount"]
+    return msgspec.structs.replace(
+        about,
+        verdict=document["verdict"],
+        totals=document["totals"],
+        variables=dict(listed),
+        assets={name: assets[name] for name, _ in listed if name in assets},
+        taken_back=dict(taken_back),
+    )
 
 
 def stored_plan(row: Plan) -> AddPlan:

@@ -366,7 +366,8 @@ class PlanTotal(Model):
 class StoredPlan(Model, kw_only=True):
     """Members that a list and a whole plan share. Two plans with equal hashes let a run do the same.
 
-    `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails.
+    `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails. `assets`: of the variables that are
+    amounts. `taken_back`: by asset, what an undo books back.
     """
 
     id: str
@@ -385,10 +386,17 @@ class StoredPlan(Model, kw_only=True):
     undo: str | None = None
     external: str | None = None
     requester_name: str | None = None
+    assets: dict[str, str] | None = None
+    taken_back: dict[str, int] | None = None
 
 
 class PlanSummary(StoredPlan, kw_only=True):
-    """A plan as a list shows it. `totals`: by asset; None where no money is sent, or of earlier releases."""
+    """A plan as a list shows it. `totals`: by asset; None where no money is sent, or of earlier releases.
+
+    `variables`: short ones only.
+    """
+
+    variables: dict[str, str] | None = None
 
     totals: dict[str, PlanTotal] | None = None
 

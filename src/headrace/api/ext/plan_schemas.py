@@ -94,10 +94,28 @@ class StoredPlan(Shape, kw_only=True):
         | UnsetType
     ) = UNSET
     instance: Annotated[InstanceId, Meta(description="The instance of whose rest it is.")] | UnsetType = UNSET
+    assets: (
+        Annotated[dict[str, str], Meta(description="The asset of each variable that is the amount of a send.")]
+        | UnsetType
+    ) = UNSET
+    taken_back: (
+        Annotated[dict[str, int], Meta(description="By asset, the sum that the bookings of an undo move.")] | UnsetType
+    ) = UNSET
 
 
 class PlanSummary(StoredPlan, kw_only=True):
     """A plan as a list shows it."""
+
+    variables: (
+        Annotated[
+            dict[str, str],
+            Meta(
+                description="The first 32 of at most 256 characters each; absent without, and from plans of earlier "
+                "releases."
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
 
     totals: (
         Annotated[

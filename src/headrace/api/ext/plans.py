@@ -83,7 +83,7 @@ async def show_all(context: Context, request: Request) -> Response:
 
 
 def _summary(name_of: NameOf, row: Plan) -> dict[str, Any]:
-    """The members of a plan that lists have."""
+    """The members of a plan that lists have. `variables` may lack some of the whole plan."""
     shown: dict[str, Any] = {
         "id": row.id,
         "hash": row.hash,
@@ -102,7 +102,7 @@ def _summary(name_of: NameOf, row: Plan) -> dict[str, Any]:
 
 def _whole(name_of: NameOf, row: Plan, *, approvals: Approvals | None) -> bytes:
     shown = {} if approvals is None else {"approvals": shown_approvals(name_of, approvals)}
-    return json_text.encode({"data": {**msgspec.json.decode(row.document), **_summary(name_of, row), **shown}})
+    return json_text.encode({"data": {**_summary(name_of, row), **msgspec.json.decode(row.document), **shown}})
 
 
 def _decided(name_of: NameOf, made: Decided) -> bytes:
