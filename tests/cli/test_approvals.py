@@ -239,7 +239,7 @@ def test_a_decision_shows_the_plan_and_asks_first(say: Headrace, waiting: str, m
     assert unsure.code == 1 and "nothing was stored" in unsure.err
     assert json.loads(say("paul", "plans", plan["id"], "-o", "json").out)["data"]["plan"] == plan
     sure = say("paul", "reject", plan["id"], *REASON)
-    assert (sure.code, asked) == (0, ["REJECT this? This is final."] * 2)
+    assert (sure.code, asked) == (0, ["REJECT this (sent 4.00 EUR)? This is final."] * 2)
     assert sure.out == f"Rejected: instance {waiting} has ended.\n"
     assert re.search(r"^Failure +rejected$", say("jane", "instances", "show", waiting).out, re.MULTILINE)
     ended = say("paul", "plan", "--instance", waiting)
@@ -266,6 +266,14 @@ def test_a_rule_names_itself_and_an_approved_plan_runs(say: Headrace, workflow: 
     assert "2 approvals, by rule big, until 20" in " ".join(say("jane", "instances", "show", unplanned).out.split())
     rest = say("paul", "plan", "--instance", unplanned)
     assert "Stage 0: send\n  waits for 2 approvals, by rule big\n  1. world pays 10.01 EUR" in rest.out
+
+
+def test_an_approval_that_nothing_asks_for_is_not_called_needed(say: Headrace, workflow: Callable[[str], str]) -> None:
+    plan = planned(say, "jane", workflow(PAYOUT), "--var", "amount=400")
+    assert "Approvals needed: none by a rule; a person may" in say("paul", "plans", plan["id"]).out
+    assert say("paul", "approve", plan["id"], *REASON, "--yes").code == 0
+    shown = say("paul", "plans", plan["id"]).out
+    assert "\nApprovals: 1 given, none required\n  approved by paul" in shown and "needed" not in shown
 
 
 def test_the_list_says_of_what_the_plans_are(say: Headrace, waiting: str, people: People) -> None:
@@ -306,7 +314,7 @@ def test_the_list_names_the_undone_instance_once_with_its_money(say: Headrace, w
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("approve", "nothing", *REASON, "--yes"), 1, "plan 'nothing' does not exist"),
+        (("approve", "nothing", *REASON, "--yes"), 1, "plan 'nothing' does not exist\n  `headrace plans --state open`"),
         (("reject", "nothing", *REASON, "--yes"), 1, "plan 'nothing' does not exist"),
         (("approve", "nothing"), 2, "--reason"),
         (("plans", "nothing"), 1, "plan 'nothing' does not exist"),

@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 
 from headrace.certificates.envelope import sign
-from headrace.cli.certificate import _effect, _exception, _instance_facts  # pyright: ignore[reportPrivateUsage]
+from headrace.cli.certificate import (
+    _effect,  # pyright: ignore[reportPrivateUsage]
+    _exception,  # pyright: ignore[reportPrivateUsage]
+    _instance_facts,  # pyright: ignore[reportPrivateUsage]
+    _period_lines,  # pyright: ignore[reportPrivateUsage]
+)
 from headrace.demo.stack import Stack
 from tests.certificates.test_envelope import KEY, KID, PAYLOAD, SCRIPT, pinned
 from tests.support.server import Server
@@ -222,3 +227,13 @@ def test_exceptions_are_sentences() -> None:
         "case c ended here and has gone on since: it counts later",
         "0.07 USD of transaction 5 of ledger main came in once: another case counts it",
     ]
+
+
+def test_exceptions_of_a_period_fit_a_narrow_terminal() -> None:
+    kept = {"kind": "kept", "key": "headrace:i:3:0", "why": "it funded the payout " + "b" * 20 + ", which is paid"}
+    at = "2026-01-01T00:00:00.000000Z"
+    period: dict[str, Any] = {"from": at, "to": at, "cases": 1, "previous": None, "full": False, "checkedAt": at}
+    period |= {"open": {"count": 0, "oldest": None, "atRest": {}}, "release": "1", "journal": "j", "assets": {}}
+    lines = _period_lines(period | {"exceptions": [kept], "lines": [{"case": "c" * 36, "exceptions": [kept]}]})
+    shown = lines[lines.index("Exceptions") + 1 :]
+    assert [line[:4].isspace() for line in shown] == [False, True, False, True] and max(map(len, shown)) <= 80, shown

@@ -72,7 +72,7 @@ def test_a_redrive_prints_its_id_and_a_second_one_is_refused(ask: Headrace, fail
         error: dict[str, Any] = json.loads(again.err)
         assert again.code == 1 and made.out.strip() in error["errorMessage"]
     planned = ask("plan", "--redrive", failed)
-    assert planned.code == 1 and "has a successor already" in planned.err
+    assert planned.code == 1 and f"is continued already by {made.out.strip()}" in planned.err
 
 
 def test_a_long_error_is_printed_once(ask: Headrace, failed: str) -> None:
@@ -120,3 +120,5 @@ def test_a_plan_continues_or_undoes_an_instance_and_options_that_exclude_each_ot
     assert undone.out.split()[0] in shown
     assert re.search(r"^Status +failed, then undone$", shown, re.MULTILINE)
     assert re.search(r"^Status +succeeded$", ask("instances", "show", undone.out.strip()).out, re.MULTILINE)
+    again = ask("plan", "--undo", failed)
+    assert again.code == 1 and f"was undone already by {undone.out.strip()}" in again.err

@@ -132,10 +132,11 @@ def _decide(
     session: Session, plan_id: str, reason: str, signed: str | None, key: str | None, *, is_approval: bool, asks: bool
 ) -> None:
     from headrace.cli.documents import document
+    from headrace.cli.plan_text import total_texts
 
     found: Json = json.loads(session.ext.get_plan(plan_id=plan_id).raw)["data"]
     if asks:
-        require_yes(_whole(found), is_approval=is_approval)
+        require_yes(_whole(found), total_texts(found), is_approval=is_approval)
     call = session.ext.approve_plan if is_approval else session.ext.reject_plan
     body = {"hash": signed or found["hash"], "reason": reason}
     decided = call(plan_id=found["id"], request_body=body, idempotency_key=key).data
@@ -169,12 +170,13 @@ def _rejected(plan: DecidedPlan) -> str:
     return f"Rejected: instance {plan.instance} has ended."
 
 
-def require_yes(shown: list[str], *, is_approval: bool) -> None:
-    """Show what is decided about on standard error, and wait for a yes. Raises Failure without one."""
+def require_yes(shown: list[str], sums: list[str], *, is_approval: bool) -> None:
+    """Show what is decided about on standard error, and wait for a yes to its sums. Raises Failure without one."""
     for line in shown:
         display.note(line)
     if not sys.stdin.isatty():
         raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
     verdict = "APPROVE exactly this" if is_approval else "REJECT this"
-    if not typer.confirm(f"{verdict}? This is final.", err=True):
+    amounts = f" ({display.printable('; '.join(sums))})" if sums else ""
+    if not typer.confirm(f"{verdict}{amounts}? This is final.", err=True):
         raise Failure("nothing was stored")

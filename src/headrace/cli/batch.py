@@ -273,13 +273,13 @@ def reject(
 def _decide(
     session: Session, batch_id: str, reason: str, signed: str | None, key: str | None, *, is_approval: bool, asks: bool
 ) -> None:
-    from headrace.cli.batch_text import batch_lines
+    from headrace.cli.batch_text import batch_lines, sum_texts
 
     batch = _read(session, batch_id)
     if "hash" not in batch:
         raise Failure(f"the batch is {batch['state']}: there is no preview to decide about")
     if asks:
-        require_yes(batch_lines(batch, []), is_approval=is_approval)
+        require_yes(batch_lines(batch, []), sum_texts(batch), is_approval=is_approval)
     call = session.ext.approve_batch if is_approval else session.ext.reject_batch
     body = {"hash": signed or batch["hash"], "reason": reason}
     decided = _document(call(batch_id=batch_id, request_body=body, idempotency_key=key).data)["batch"]

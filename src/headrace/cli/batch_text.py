@@ -37,9 +37,8 @@ def preview_lines(batch: Json) -> list[str]:
     """The result of a preview: what starts, the amounts per asset, and what is excluded."""
     count = f"{batch['included']:,} of {_counted(batch['items'])}"
     found: list[str] = [Heading(f"{VERBS[batch['kind']]} {count}")]
-    for asset, sums in batch.get("totals", {}).items():
-        texts = [f"{money(sums[name], asset)} {text}" for name, text in _SUMS.items() if sums.get(name)]
-        found += display.wrapped(", ".join(texts) or money(0, asset), COLUMNS, indent="  ")
+    for text in sum_texts(batch):
+        found += display.wrapped(text, COLUMNS, indent="  ")
     pace = f"{batch['rate']} a second, {batch['maxOpen']} open at once"
     found += display.wrapped(f"{pace}; pauses after {batch['stopAfter']} failures in a row", COLUMNS, indent="  ")
     excluded: dict[str, int] = batch.get("excluded", {})
@@ -53,6 +52,15 @@ def preview_lines(batch: Json) -> list[str]:
         found += ["", f"Item {failing['n']:,} is the first whose plan fails{what}:"]
         found += display.wrapped(display.printable(failing["message"]), COLUMNS, indent="  ")
     return found
+
+
+def sum_texts(batch: Json) -> list[str]:
+    """For each asset, what the items of a batch send, book, pay out and revert of it."""
+    return [
+        ", ".join(f"{money(sums[name], asset)} {text}" for name, text in _SUMS.items() if sums.get(name))
+        or money(0, asset)
+        for asset, sums in batch.get("totals", {}).items()
+    ]
 
 
 def approval_texts(batch: Json) -> list[str]:

@@ -280,12 +280,12 @@ def _period_lines(payload: Json) -> list[str]:
         found += ["", "On its way in open cases", *(f"  {amount}" for amount in amounts)]
     exceptions: list[Json] = payload["exceptions"]
     lines: list[Json] = payload["lines"]
-    shown = [f"  {display.printable(_exception(each))}" for each in exceptions]
+    shown = [display.hanging(f"  {_exception(each)}", "    ") for each in exceptions]
     for line in lines:
         of_case: list[Json] = line.get("exceptions", [])
-        shown += [f"  {line['case']}: {display.printable(_exception(each))}" for each in of_case]
+        shown += [display.hanging(f"  {line['case']}: {_exception(each)}", "    ") for each in of_case]
     if shown:
-        found += ["", "Exceptions", *shown[:MAX_EXCEPTIONS]]
+        found += ["", "Exceptions", *(text for each in shown[:MAX_EXCEPTIONS] for text in each)]
     if len(shown) > MAX_EXCEPTIONS:
         found.append(f"  and {len(shown) - MAX_EXCEPTIONS:,} more: -o json has them all")
     return found

@@ -161,6 +161,8 @@ def _about_response(error: Error | SDKError) -> str:
     """A refusal is certain. After any other response, such as a proxy's, a write may have been carried out."""
     if error.status == 401:
         return CREDENTIALS
+    if error.status == 404 and error.message.startswith("plan '"):
+        return "`headrace plans --state open` lists them."
     if error.idempotency_key is None or 300 <= error.status < 500:
         return ""
     return _about_key(error.idempotency_key)

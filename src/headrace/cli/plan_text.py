@@ -38,10 +38,14 @@ def _approval_lines(plan: Json) -> list[str]:
     approvals: Json | None = plan.get("approvals")
     if approvals is None:
         return []
-    if "instance" not in plan and "rule" not in approvals and not approvals["given"]:
-        return ["Approvals needed: none by a rule; a person may approve or reject it"]
-    rule = f", by rule {approvals['rule']}" if "rule" in approvals else ""
-    lines = [f"Approvals needed: {approvals['needed']}{rule}"]
+    if "instance" in plan or "rule" in approvals:
+        rule = f", by rule {approvals['rule']}" if "rule" in approvals else ""
+        lines = [f"Approvals needed: {approvals['needed']}{rule}"]
+    elif approvals["given"]:
+        given = sum(each["verdict"] == "approve" for each in approvals["given"])
+        lines = [f"Approvals: {given or 'none'} given, none required"]
+    else:
+        lines = ["Approvals needed: none by a rule; a person may approve or reject it"]
     for each in approvals["given"]:
         done = "approved" if each["verdict"] == "approve" else "rejected"
         by = display.person(each["principal"], each.get("name"))
@@ -91,17 +95,19 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
 def _total_lines(plan: Json) -> Iterator[str | list[str]]:
     yield ""
     yield "Totals"
-    for text in sum_texts(plan["totals"], is_undo=_is_undo(plan)):
+    for text in total_texts(plan) or ["no money moves"]:
         yield hanging(f"  {text}", "    ")
+    yield f"  balances as of {display.moment(plan['plannedAt'])}"
+
+
+def total_texts(plan: Json) -> list[str]:
+    """The sums of a whole plan, and what an undo takes back on each ledger."""
     back: Counter[tuple[str, str]] = Counter()  # by ledger and asset
     for effect in plan["effects"] if _is_undo(plan) else ():
         for each in effect["postings"]:
             back[each["ledger"], each["asset"]] += each["amount"]
-    for (ledger, asset), amount in back.items():
-        yield f"  taken back {money(amount, asset)} on ledger {ledger}"
-    if not plan["totals"] and not back:
-        yield "  no money moves"
-    yield f"  balances as of {display.moment(plan['plannedAt'])}"
+    taken = [f"taken back {money(amount, asset)} on ledger {ledger}" for (ledger, asset), amount in back.items()]
+    return [*sum_texts(plan["totals"], is_undo=_is_undo(plan)), *taken]
 
 
 def sum_texts(totals: Json, *, is_undo: bool) -> list[str]:

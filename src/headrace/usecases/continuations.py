@@ -9,7 +9,7 @@ import msgspec
 
 from headrace.errors import NotFound, NotInThisState
 from headrace.journal.port import Entry, Journal
-from headrace.journal.records import Instance, Standing
+from headrace.journal.records import Instance, Standing, Successor
 from headrace.planning.planner import Beginning, Subject
 from headrace.runner.gate import Gate, read_gate
 from headrace.runner.inheritance import earlier_effects, left_by
@@ -53,7 +53,7 @@ async def redrivable(ports: Ports, instance_id: str, *, is_planned: bool) -> Sta
     if standing is None:
         raise NotFound("instance", instance_id)
     if (successor := await ports.journal.successor(instance_id)) is not None:
-        raise has_successor(instance_id, f": {successor.successor}")
+        raise has_successor(instance_id, successor)
     why = why_not(standing, is_planned=is_planned, is_undo=await belongs_to_undo(ports.journal, standing.instance))
     if why is not None:
         raise NotInThisState(why.code, f"instance {instance_id} cannot be redriven: {why.text}")
@@ -93,8 +93,15 @@ def nothing_ahead(_: str, _at: int) -> Sequence[Entry]:
     return ()
 
 
-def has_successor(instance_id: str, which: str = "") -> NotInThisState:
-    return NotInThisState("has_successor", f"instance {instance_id} has a successor already{which}")
+def has_successor(instance_id: str, successor: Successor | None = None) -> NotInThisState:
+    """The refusal of a second successor. `successor`: the first, where it was read."""
+    if successor is None:
+        text = "is continued or was undone already"
+    elif successor.kind == "undo":
+        text = f"was undone already by {successor.successor}"
+    else:
+        text = f"is continued already by {successor.successor}"
+    return NotInThisState("has_successor", f"instance {instance_id} {text}")
 
 
 def continuing(standing: Standing) -> Subject:

@@ -41,8 +41,8 @@ _MEMBERS = (*_SUBJECTS, "variables", "event", "external", "expiresIn")
 class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     """The subject of a plan, as its row stores it. `name`: of the workflow. `verdict`, `totals`: as in its document.
 
-    `variables`: those that a list shows; `assets`: of those among them that are amounts. `taken_back`: by asset, the sum
-    that the bookings of an undo move.
+    `variables`: those that a list shows; `assets`: of those among them that are amounts. `taken_back`: by asset, the
+    sum that the bookings of an undo move.
     """
 
     verdict: str

@@ -35,7 +35,7 @@ async def computed_undo(ports: Ports, instance_id: str, external: External) -> t
     if standing is None:
         raise NotFound("instance", instance_id)
     if (successor := await ports.journal.successor(instance_id)) is not None:
-        raise has_successor(instance_id, f": {successor.successor}")
+        raise has_successor(instance_id, successor)
     if not standing.instance.is_terminal:
         raise _refused("running", instance_id, "it has not ended; abort it first")
     if not standing.is_over:

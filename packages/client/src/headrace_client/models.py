@@ -366,8 +366,8 @@ class PlanTotal(Model):
 class StoredPlan(Model, kw_only=True):
     """Members that a list and a whole plan share. Two plans with equal hashes let a run do the same.
 
-    `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails. `assets`: of the variables that are
-    amounts. `taken_back`: by asset, what an undo books back.
+    `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails. `assets`: of the variables that
+    are amounts. `taken_back`: by asset, what an undo books back.
     """
 
     id: str
