@@ -44,7 +44,7 @@ class Terminal:
     ("command", "shown"),
     [
         ("redrive", ("users:43 pays 9.00 USD to shop", "Stage 0: send (done before)")),
-        ("undo", ("Reverts 1 effect", "of ledger main")),
+        ("undo", ("Reverts 1 effect", "  1. shop gives back 9.00 USD to users:42 (transaction ")),
     ],
 )
 def test_it_shows_what_it_would_send_and_asks_first(
@@ -61,6 +61,11 @@ def test_it_shows_what_it_would_send_and_asks_first(
         sure = ask("instances", command, failed, *REASON)
     assert sure.code == 0 and "with ID: " in sure.out
     described = ask("instances", "show", failed).out
+    if command == "undo":
+        undone = ask("instances", "show", sure.out.split()[-1]).out
+        (plan_id,) = re.findall(r"^Plan +(\S+)$", undone, re.MULTILINE)
+        plan = json.loads(ask("plans", plan_id, "-o", "json").out)["data"]["plan"]
+        assert f"Plan {plan['hash']}" in sure.err, "it is kept to the plan that was shown"
     assert f"({command})" in described and sure.out.split()[-1] in described
 
 
@@ -86,6 +91,9 @@ def test_a_long_error_is_printed_once(ask: Headrace, failed: str) -> None:
 def test_an_undo_is_previewed_and_its_choices_are_named(ask: Headrace, failed: str) -> None:
     preview = json.loads(ask("instances", "undo", failed, *REASON, "--preview", "-o", "json").out)["data"]["undo"]
     assert [next(iter(stage["revert"])) for stage in preview["stages"]] == ["transaction"] and preview["kept"] == []
+    assert ask("instances", "undo", failed, "--preview").code == 0, "a look needs no reason"
+    reasonless = ask("instances", "undo", failed, "--yes")
+    assert reasonless.code == 2 and "add --reason TEXT" in reasonless.err
     wrong = ask("instances", "undo", failed, *REASON, "--external", "force")
     assert wrong.code == 2 and "neither keep nor reverse" in wrong.err
     assert ask("plan", "--redrive", failed, "--var", "a=b").code == 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace.cli import display
 from headrace.cli.display import Heading, hanging, money
@@ -57,7 +57,7 @@ def _approval_lines(plan: Json) -> list[str]:
 def _lines(plan: Json) -> Iterator[str | list[str]]:
     from headrace.workflows.variables import amount_assets
 
-    labels = _wallets_of(plan)
+    labels, payouts = _wallets_of(plan), _payouts_of(plan)
     name = plan["definition"].get("name") or "a workflow without a name"
     beginning: Json = plan.get("from") or {"stage": 0}
     yield Heading(f"Plan of {display.printable(name)}")
@@ -83,10 +83,10 @@ def _lines(plan: Json) -> Iterator[str | list[str]]:
             yield hanging(f"  {_wait(wait)}", "    ")
         for effect in effects:
             number += 1
-            yield hanging(f"  {number}. {_sentence(effect, labels)}", "     ")
+            yield hanging(f"  {number}. {_sentence(effect, labels, payouts)}", "     ")
             for balance in effect["balances"]:
                 yield hanging(f"     {_balance(balance, effect, labels)}", "       ")
-    yield from _assumed(plan)
+    yield from _assumed(plan, payouts)
     yield from _total_lines(plan)
     yield ""
     yield from _verdict(plan, labels)
@@ -169,8 +169,11 @@ def _awaited(plan: Json, stage: Json) -> Json:
     return {"type": "approval", "approvals": needed["needed"], **members(needed, "rule"), **titled}
 
 
-def _sentence(effect: Json, labels: dict[str, str]) -> str:
+def _sentence(effect: Json, labels: dict[str, str], payouts: dict[str, Payout]) -> str:
     """One effect in a sentence."""
+    if effect["activity"] in ("RejectTransferInitiation", "ReverseTransferInitiation"):
+        initiation_id = effect["path"].split("/")[2]
+        effect = {**effect, "payout": payouts.get(initiation_id, Payout(_short(initiation_id)))}
     if effect.get("stands"):
         return "The payment is on its holding account already: nothing is booked."
     return SENTENCES.get(effect["activity"], _sent)(effect, labels)
@@ -207,12 +210,11 @@ def _initiated(effect: Json, labels: dict[str, str]) -> str:
 
 
 def _rejected(effect: Json, labels: dict[str, str]) -> str:
-    return f"The payout {_initiation_in(effect)}, which waits for validation, is rejected"
+    return f"The {effect['payout'].words}, which waits for validation, is rejected"
 
 
 def _reversed(effect: Json, labels: dict[str, str]) -> str:
-    amount = money(effect["body"]["amount"], effect["body"]["asset"])
-    return f"The provider is asked to reverse the payout {_initiation_in(effect)} of {amount}"
+    return f"{effect['payout'].provider} is asked to reverse its {effect['payout'].words}"
 
 
 SENTENCES: dict[str, Callable[[Json, dict[str, str]], str]] = {
@@ -229,10 +231,6 @@ SENTENCES: dict[str, Callable[[Json, dict[str, str]], str]] = {
 check_complete(SENTENCES, effect_names(), "sentence", "to SENTENCES of headrace.cli.plan_text")
 
 
-def _initiation_in(effect: Json) -> str:
-    return effect["path"].split("/")[2]
-
-
 def _balance(balance: Json, effect: Json, labels: dict[str, str]) -> str:
     asset = balance["asset"]
     text = (
@@ -242,16 +240,19 @@ def _balance(balance: Json, effect: Json, labels: dict[str, str]) -> str:
     return f"{text}, lacks {money(effect['missing'], asset)}" if is_source and effect.get("missing") else text
 
 
-def _assumed(plan: Json) -> Iterator[str | list[str]]:
+def _assumed(plan: Json, payouts: dict[str, Payout]) -> Iterator[str | list[str]]:
     found: dict[str, None] = {}
     for each in plan["assumptions"]:
-        if each["type"] == "read":
+        if initiations := _initiations_in(each):
+            found |= {f"The {payouts[item['id']].words} is {item['status']}": None for item in initiations}
+        elif each["type"] == "read":
             found[f"{ACTIVITIES[each['activity']].summary(each['input'])}: {_read(each['value'])}"] = None
         elif each["type"] == "ingestion":
             state = "stands" if each["stands"] else "is not booked yet"
             found[f"Payment {each['payment']} on ledger {each['ledger']} {state}"] = None
         elif each["type"] == "reversal":
-            found[f"The provider carries out the reversal of payout {each['initiation']}"] = None
+            payout = payouts.get(each["initiation"], Payout(_short(each["initiation"])))
+            found[f"{payout.provider} carries out the reversal of its {payout.words}"] = None
     if found:
         yield ""
         yield "Assumes that this stays so; else the run stops there"
@@ -259,14 +260,50 @@ def _assumed(plan: Json) -> Iterator[str | list[str]]:
             yield hanging(f"  {text}", "    ")
 
 
+class Payout(NamedTuple):
+    """A payout or transfer that an undo deals with, in words that follow "the" or "its"."""
+
+    words: str
+    provider: str = "The provider"
+
+
+def payout_words(given: Json) -> str:
+    """A payout or transfer as it was asked for: `payout of 5.00 USD to acc_9`."""
+    kind = "payout" if given.get("type", "PAYOUT") == "PAYOUT" else "transfer"
+    return f"{kind} of {money(given['amount'], given['asset'])} to {given['destination']}"
+
+
+def _short(initiation_id: str) -> str:
+    """A payout of which the plan has no more than its id, which can be longer than a line."""
+    return f"payout …{initiation_id[-12:]}"
+
+
+def _initiations_in(assumption: Json) -> list[Json]:
+    """The payouts and transfers that a read of an undo has found."""
+    value: Json = assumption.get("value", {}) if assumption["type"] == "read" else {}
+    found: list[Json] = value.get("data", [value])
+    is_of_payouts = all("status" in each and "reference" in each and "initialAmount" not in each for each in found)
+    return found if is_of_payouts else []
+
+
+def _payouts_of(plan: Json) -> dict[str, Payout]:
+    """The payouts that an undo has read, by id."""
+    asked: Json = plan.get("payouts", {})
+    found: dict[str, Payout] = {}
+    for each in (item for assumption in plan["assumptions"] for item in _initiations_in(assumption)):
+        if (given := asked.get(each["reference"])) is not None:
+            found[each["id"]] = Payout(payout_words(given), given["provider"].upper())
+        else:
+            found[each["id"]] = Payout(f"{_short(each['id'])} of {money(each['amount'], each['asset'])}")
+    return found
+
+
 def _read(value: Json) -> str:
     """The finding of a read, as far as it decides who is paid."""
-    if "data" in value and all("status" in each for each in value["data"]):
-        return ", ".join(f"{each['id']} is {each['status']}" for each in value["data"]) or "found none"
+    if value.get("data") == []:
+        return "found none"
     if "postings" in value:
         return "reverted already" if value.get("reverted") else "stands"
-    if "status" in value and "reference" in value and "initialAmount" not in value:
-        return str(value["status"])
     if "data" in value:
         return f"found {len(value['data'])}: " + ", ".join(wallet["id"] for wallet in value["data"])
     if "initialAmount" in value:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,6 @@ from headrace.cli import display
 from headrace.cli.completion import instance_ids
 from headrace.cli.errors import USAGE, Failure
 from headrace.cli.session import KeyOption, Session
-
-if TYPE_CHECKING:
-    from headrace_client import UndoPreview
 
 Json = dict[str, Any]
 
@@ -25,7 +22,9 @@ def undo(
         str,
         typer.Argument(metavar="INSTANCE", help="Id of the instance, which has ended.", autocompletion=instance_ids),
     ],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is stored.")],
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; it is stored. Only --preview needs none.")
+    ] = None,
     external: Annotated[
         str, typer.Option("--external", metavar="keep|reverse", help="Keep a payout that is paid, or reverse it.")
     ] = "keep",
@@ -42,10 +41,11 @@ def undo(
 ) -> None:
     """Undo the case of an instance: a new one reverts what is done, the last effect first.
 
-    Shows what would be reverted and what is kept, and asks before it starts.
+    Shows what would be reverted and what is kept, and asks before it starts; a yes is to the plan that is shown.
     """
     from headrace.cli.documents import document
     from headrace.cli.plan_text import plan_lines
+    from headrace.cli.undo_text import counted, undo_lines
 
     if external not in ("keep", "reverse"):
         raise Failure(f"--external {external!r} is neither keep nor reverse", code=USAGE)
@@ -55,62 +55,44 @@ def undo(
         raise Failure("--plan takes neither --preview nor --external: the plan says it", code=USAGE)
     if preview:
         found = session.ext.preview_undo(instance_id=instance_id, external=external).data
-        session.show({"undo": document(found)}, lambda: undo_lines(found))
+        session.show({"undo": document(found)}, lambda: undo_lines(found, external=external))
         return
+    if reason is None:
+        raise Failure("an undo needs its reason: add --reason TEXT", code=USAGE)
     if not yes and plan is None:
-        lines, fails = _planned(session, instance_id, external)
-        _ask(lines, fails=fails)
+        lines, planned = _planned(session, instance_id, external)
+        accept_failure = planned.get("verdict", "succeeds") != "succeeds"
+        _ask(lines, fails=accept_failure)
+        plan = planned.get("id")
     elif not yes:
         _ask(plan_lines(json.loads(session.ext.get_plan(plan_id=plan or "").raw)["data"]))
-    body: Json = {"reason": reason} | ({} if external == "keep" else {"external": external})
+    body: Json = {"reason": reason}
     if plan is not None:
         body |= {"planID": plan} | ({"acceptFailure": True} if accept_failure else {})
+    elif external != "keep":
+        body["external"] = external
     made = session.ext.undo_instance(instance_id=instance_id, request_body=body, idempotency_key=idempotency_key).data
-    session.show(
-        {"undo": document(made)}, f"Undo of {_counted(made.reverts)} started with ID: {made.id}", ids=[made.id]
-    )
+    session.show({"undo": document(made)}, f"Undo of {counted(made.reverts)} started with ID: {made.id}", ids=[made.id])
 
 
-def undo_lines(found: UndoPreview) -> list[str]:
-    """The preview of an undo, one line for each effect."""
-    lines = [f"Reverts {_counted(len(found.stages))}, the last one first"]
-    lines += [f"  {number}. {_sentence(stage['revert'])}" for number, stage in enumerate(found.stages, 1)]
-    for heading, effects in (("Keeps", found.kept), ("A person must decide first", found.blocked)):
-        if effects:
-            lines += ["", heading]
-            lines += [f"  {each.activity} of stage {each.stage}: {each.reason}" for each in effects]
-    return lines
-
-
-def _sentence(revert: Json) -> str:
-    kind, given = next(iter(revert.items()))
-    unless = ", unless the payout it funded is paid" if "unlessPaid" in given else ""
-    match kind:
-        case "transaction":
-            return f"transaction {given['id']} of ledger {given['ledger']}{unless}"
-        case "wallet":
-            return f"{given['amount']} {given['asset']} on wallet {given['id']}{unless}"
-        case _:
-            paid = "kept" if given.get("external") == "keep" else "reversed"
-            return f"payout of {given['amount']} {given['asset']}, {paid} if it is paid by then"
-
-
-def _counted(effects: int) -> str:
-    return "1 effect" if effects == 1 else f"{effects} effects"
-
-
-def _planned(session: Session, instance_id: str, external: str) -> tuple[list[str], bool]:
-    """The preview of an undo with its money, and whether it would fail. Without the money where no plan can be made."""
+def _planned(session: Session, instance_id: str, external: str) -> tuple[list[str], Json]:
+    """The preview of an undo with its plan, which is empty where none can be made."""
     from headrace.cli.plan_text import plan_lines
+    from headrace.cli.undo_text import undo_lines
     from headrace_client import Error, SDKError
 
-    lines = undo_lines(session.ext.preview_undo(instance_id=instance_id, external=external).data)
+    found = session.ext.preview_undo(instance_id=instance_id, external=external).data
+    lines = undo_lines(found, external=external)
+    if not found.stages and not found.blocked:
+        for line in lines:
+            display.note(line)
+        raise Failure("nothing was started")
     try:
-        made = session.ext.create_plan(plan={"undo": instance_id, "external": external, "expiresIn": "1m"})
+        made = session.ext.create_plan(plan={"undo": instance_id, "external": external, "expiresIn": "1h"})
     except (Error, SDKError) as error:  # as while a bank works on a payout
-        return [*lines, "", *display.hanging(f"What it moves cannot be planned now: {error}", "  ")], False
-    found: Json = json.loads(made.raw)["data"]
-    return [*lines, "", *plan_lines(found)], found["verdict"] != "succeeds"
+        return [*lines, "", *display.hanging(f"What it moves cannot be planned now: {error}", "  ")], {}
+    plan: Json = json.loads(made.raw)["data"]
+    return [*lines, "", *plan_lines(plan)], plan
 
 
 def _ask(lines: list[str], *, fails: bool = False) -> None:

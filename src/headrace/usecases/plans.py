@@ -22,7 +22,7 @@ from headrace.usecases.continuations import continuing, redrivable, rest_of
 from headrace.usecases.idempotency import Answer, Caller, idempotent, record
 from headrace.usecases.ports import Ports
 from headrace.usecases.triggers import read_trigger
-from headrace.usecases.undoing import check_external, computed_undo, planned_undo
+from headrace.usecases.undoing import check_external, computed_undo, payouts_in, planned_undo
 from headrace.workflows.activities import Json
 from headrace.workflows.config import check_delays, open_delays, parse_config
 from headrace.workflows.durations import duration_us
@@ -42,7 +42,7 @@ class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     """The subject of a plan, as its row stores it. `name`: of the workflow. `verdict`, `totals`: as in its document.
 
     `variables`: those that a list shows; `assets`: of those among them that are amounts. `taken_back`: by asset, the
-    sum that the bookings of an undo move.
+    sum that the bookings of an undo move; `payouts`: those that an undo deals with, by reference.
     """
 
     verdict: str
@@ -57,6 +57,7 @@ class PlanSubject(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel
     variables: dict[str, str] = {}
     assets: dict[str, str] = {}
     taken_back: dict[str, int] = {}
+    payouts: dict[str, Json] = {}
 
 
 @idempotent(Plan)
@@ -215,7 +216,8 @@ async def _subject(ports: Ports, members: Json) -> tuple[Subject, PlanSubject]:
         external = check_external(members.get("external", "keep"))
         standing, undo = await computed_undo(ports, members["undo"], external)
         subject = planned_undo(standing, undo)
-        return subject, PlanSubject("", subject.definition["name"], undo=standing.instance.id, external=external)
+        about = PlanSubject("", subject.definition["name"], undo=standing.instance.id, external=external)
+        return subject, msgspec.structs.replace(about, payouts=payouts_in(undo))
     trigger_id = members.get("triggerID")
     if trigger_id is None:
         workflow_id, variables = members["workflowID"], check_variables(members.get("variables") or {})

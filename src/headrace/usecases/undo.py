@@ -7,6 +7,7 @@ workflow, which is stored as deleted so that no list shows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
@@ -27,7 +28,7 @@ from headrace.usecases.reasons import check_reason, members_of, principal_of
 from headrace.usecases.uncancelled import completed
 from headrace.usecases.undoing import check_external, computed_undo, planned_undo, require_approvals
 from headrace.workflows.activities import Json
-from headrace.workflows.undo import External, Kept, Undo, reverted_key
+from headrace.workflows.undo import DoneEffect, External, Kept, Undo, reverted_key
 
 UNDO = "undo"
 UndoState = Literal["undoing", "undone", "undone_but", "undo_failed"]
@@ -46,11 +47,15 @@ class Undoing(msgspec.Struct, frozen=True):
 
 
 class UndoPreview(msgspec.Struct, frozen=True):
-    """The preview of an undo. `stages`: those of its workflow; `kept`, `blocked`: effects that it leaves."""
+    """The preview of an undo. `stages`: those of its workflow; `kept`, `blocked`: effects that it leaves.
+
+    `effects`: all that the case has done.
+    """
 
     stages: list[Json]
     kept: list[KeptEffect]
     blocked: list[KeptEffect]
+    effects: Sequence[DoneEffect]
 
 
 class UndoReport(msgspec.Struct, frozen=True):
@@ -94,7 +99,7 @@ async def undo_instance(ports: Ports, caller: Caller | None, instance_id: str, w
 async def preview_undo(ports: Ports, instance_id: str, external: External) -> UndoPreview:
     """Preview an undo. Raises NotFound, NotInThisState, and Silent where a service does not answer."""
     _, undo = await computed_undo(ports, instance_id, external)
-    return UndoPreview(undo.stages, kept_effects(undo.kept), kept_effects(undo.blocked))
+    return UndoPreview(undo.stages, kept_effects(undo.kept), kept_effects(undo.blocked), undo.effects)
 
 
 async def commit_undo(

@@ -20,7 +20,7 @@ from headrace.usecases.ports import Ports
 from headrace.workflows.activities import Json
 from headrace.workflows.approval_rules import sent_by
 from headrace.workflows.reversals import ListTransferInitiations
-from headrace.workflows.undo import Case, External, Undo, reverted_stages, undo_of
+from headrace.workflows.undo import Case, External, Undo, reverted_key, reverted_stages, undo_of
 
 
 def check_external(value: object) -> External:
@@ -62,6 +62,13 @@ def planned_undo(standing: Standing, undo: Undo) -> Subject:
     position = sum(row.error is None for row in standing.activities)
     undone = Undone(instance_id, standing.instance.stages[-1].number, position)
     return Subject(undo_config(instance_id, undo.stages), {}, undone=undone)
+
+
+def payouts_in(undo: Undo) -> dict[str, Json]:
+    """The payouts that the stages of an undo deal with, by reference: who was asked to pay how much to whom."""
+    members = ("provider", "type", "amount", "asset", "destination")
+    named = {reverted_key(stage) for stage in undo.stages if "initiation" in stage["revert"]}
+    return {each.key: {name: each.input[name] for name in members} for each in undo.effects if each.key in named}
 
 
 def undone_sums(instance: Instance, stages: Sequence[Json]) -> dict[tuple[str | None, str], int]:

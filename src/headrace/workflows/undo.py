@@ -74,11 +74,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Undo:
-    """The stages of the computed workflow, what is kept, and what a person must decide before any undo."""
+    """The stages of the computed workflow, what is kept, and what a person must decide before any undo.
+
+    `effects`: all that the case has done.
+    """
 
     stages: list[Json]
     kept: list[Kept]
     blocked: list[Kept]
+    effects: Sequence[DoneEffect] = ()
 
 
 def undo_of(case: Case, external: External = "keep") -> Undo:
@@ -106,7 +110,7 @@ class _Undoing:
     __slots__ = ("_case", "_external", "_may_overdraw", "_payouts", "undo")
 
     def __init__(self, case: Case, external: External) -> None:
-        self.undo = Undo([], [], [])
+        self.undo = Undo([], [], [], case.effects)
         self._case = case
         self._external = external
         self._may_overdraw = overdrawn_accounts(case.stages, case.variables)

@@ -220,12 +220,24 @@ class KeptEffect(Model, kw_only=True):
     reason: str
 
 
+class CaseEffect(Model, kw_only=True):
+    """An effect that a case has done."""
+
+    key: str
+    activity: str
+    input: dict[str, Any]
+
+
 class UndoPreview(Model, kw_only=True):
-    """The preview of an undo: a stage for each revert, what it keeps, and what a person must decide first."""
+    """The preview of an undo: a stage for each revert, what it keeps, and what a person must decide first.
+
+    `effects`: all that the case has done; None of an earlier release.
+    """
 
     stages: list[dict[str, Any]]
     kept: list[KeptEffect]
     blocked: list[KeptEffect]
+    effects: list[CaseEffect] | None = None
 
 
 class Undoing(Model, kw_only=True):
@@ -367,7 +379,8 @@ class StoredPlan(Model, kw_only=True):
     """Members that a list and a whole plan share. Two plans with equal hashes let a run do the same.
 
     `state`: open, approved, rejected, expired or used. `verdict`: succeeds or fails. `assets`: of the variables that
-    are amounts. `taken_back`: by asset, what an undo books back.
+    are amounts. `taken_back`: by asset, what an undo books back; `payouts`: those that an undo deals with, by
+    reference.
     """
 
     id: str
@@ -386,6 +399,7 @@ class StoredPlan(Model, kw_only=True):
     undo: str | None = None
     external: str | None = None
     requester_name: str | None = None
+    payouts: dict[str, dict[str, Any]] | None = None
     assets: dict[str, str] | None = None
     taken_back: dict[str, int] | None = None
 

@@ -94,6 +94,13 @@ class StoredPlan(Shape, kw_only=True):
         | UnsetType
     ) = UNSET
     instance: Annotated[InstanceId, Meta(description="The instance of whose rest it is.")] | UnsetType = UNSET
+    payouts: (
+        Annotated[
+            dict[str, dict[str, Any]],
+            Meta(description="Those that an undo deals with, by reference, as they were asked for."),
+        ]
+        | UnsetType
+    ) = UNSET
     assets: (
         Annotated[dict[str, str], Meta(description="The asset of each variable that is the amount of a send.")]
         | UnsetType

@@ -247,12 +247,21 @@ class KeptEffect(Shape, kw_only=True):
     reason: str
 
 
+class CaseEffect(Shape, kw_only=True):
+    """An effect that the case has done."""
+
+    key: Annotated[str, Meta(description="As it was sent.")]
+    activity: str
+    input: Annotated[dict[str, Any], Meta(description="As histories show it.")]
+
+
 class UndoPreview(Shape, kw_only=True):
     """The preview of an undo."""
 
     stages: Annotated[list[dict[str, Any]], Meta(description="Those of its computed workflow: one for each revert.")]
     kept: list[KeptEffect]
     blocked: Annotated[list[KeptEffect], Meta(description="What a person must decide first.")]
+    effects: Annotated[list[CaseEffect], Meta(description="All that the case has done, in order.")]
 
 
 class UndoPreviewResponse(Shape, kw_only=True):

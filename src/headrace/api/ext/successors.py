@@ -58,7 +58,10 @@ async def undo(context: Context, request: Request) -> Response:
 async def preview(context: Context, request: Request) -> Response:
     external = check_external(request.query("external") or "keep")
     found = await preview_undo(context.ports, request.params["instanceID"], external)
-    shown = schemas.UndoPreview(stages=found.stages, kept=kept(found.kept), blocked=kept(found.blocked))
+    effects = [schemas.CaseEffect(key=each.key, activity=each.activity, input=each.input) for each in found.effects]
+    shown = schemas.UndoPreview(
+        stages=found.stages, kept=kept(found.kept), blocked=kept(found.blocked), effects=effects
+    )
     return json_response(200, json_text.encode(schemas.UndoPreviewResponse(data=shown)))
 
 
