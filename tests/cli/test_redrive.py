@@ -12,6 +12,8 @@ import pytest
 from docs.generator.examples import World
 from headrace.api.app import TABLE
 from headrace.cli import display
+from headrace.cli.undo_text import undo_lines
+from headrace_client import CaseEffect, KeptEffect, UndoPreview
 from tests.cli.conftest import Ran
 from tests.support.server import Server
 
@@ -97,6 +99,68 @@ def test_an_undo_is_previewed_and_its_choices_are_named(ask: Headrace, failed: s
     wrong = ask("instances", "undo", failed, *REASON, "--external", "force")
     assert wrong.code == 2 and "neither keep nor reverse" in wrong.err
     assert ask("plan", "--redrive", failed, "--var", "a=b").code == 2
+
+
+PAYOUT_KEY, SENT_KEY = "headrace:i:0:1", "headrace:i:0:0"
+ASKED = {"provider": "stripe", "type": "PAYOUT", "amount": 500, "asset": "USD/2", "destination": "acc_9"}
+FUNDED = [{"source": "sales", "destination": "world", "amount": 500, "asset": "USD/2"}]
+
+
+def preview_of(stages: list[Any], kept: dict[str, str], *, names_effects: bool = True) -> UndoPreview:
+    effects = [
+        CaseEffect(key=SENT_KEY, activity="CreateTransaction", input={"ledger": "main", "data": {"postings": FUNDED}}),
+        CaseEffect(key=PAYOUT_KEY, activity="CreateTransferInitiation", input=ASKED),
+        CaseEffect(key="c", activity="CreditWallet", input={"id": "w", "data": {"amount": ASKED}}),
+    ]
+    left = [
+        KeptEffect(key=each.key, stage=0, ordinal=0, activity=each.activity, reason=kept[each.key])
+        for each in effects
+        if each.key in kept
+    ]
+    return UndoPreview(stages=stages, kept=left, blocked=[], effects=effects if names_effects else None)
+
+
+def test_a_paid_payout_is_kept_by_its_amount_with_the_way_to_reverse_it() -> None:
+    kept = {
+        PAYOUT_KEY: "the payout is paid",
+        SENT_KEY: f"it funded the payout {PAYOUT_KEY}, which is paid",
+        "c": "a person said that it was booked",
+    }
+    lines = undo_lines(preview_of([], kept), external="keep")
+    assert lines == [
+        "Nothing can be taken back.",
+        "",
+        "Keeps",
+        "  5.00 USD from sales to world: it funded the payout of 5.00 USD to acc_9,",
+        "    which is paid",
+        "  the payout of 5.00 USD to acc_9: it is paid",
+        "  5.00 USD to wallet w: a person said that it was booked",
+        "",
+        "--external reverse asks the provider to reverse a payout that is paid.",
+    ]
+    earlier = undo_lines(preview_of([], {PAYOUT_KEY: "it is so"}, names_effects=False), external="reverse")
+    assert earlier[-2:] == ["Keeps", "  CreateTransferInitiation of stage 0: it is so"]
+
+
+def test_what_an_undo_reverts_is_shown_as_money_that_is_given_back() -> None:
+    amount = {"amount": 500, "asset": "USD/2"}
+    stages: list[Any] = [
+        {"revert": {"wallet": {"id": "w", "key": "c", **amount}}},
+        {"revert": {"initiation": {"reference": PAYOUT_KEY, "external": "keep", **amount}}},
+        {"revert": {"transaction": {"id": 3, "ledger": "main", "reference": SENT_KEY, "unlessPaid": PAYOUT_KEY}}},
+    ]
+    assert undo_lines(preview_of(stages, {}), external="keep") == [
+        "Reverts 3 effects, the last one first",
+        "  1. wallet w gives back 5.00 USD",
+        "  2. the payout of 5.00 USD to acc_9 is rejected, or kept if it is paid",
+        "  3. world gives back 5.00 USD to sales (transaction 3 of ledger main),",
+        "     unless the payout it funded is paid",
+    ]
+    assert undo_lines(preview_of(stages, {}, names_effects=False), external="keep")[1:] == [
+        "  1. wallet w gives back 5.00 USD",
+        "  2. the payout of 5.00 USD is rejected, or kept if it is paid",
+        "  3. transaction 3 of ledger main, unless the payout it funded is paid",
+    ]
 
 
 def test_a_plan_continues_or_undoes_an_instance_and_options_that_exclude_each_other_are_named(

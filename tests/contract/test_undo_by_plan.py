@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from headrace.cli.plan_text import plan_lines
 from headrace.errors import InvalidValue, NotInThisState, NotRunnable
 from headrace.journal.records import Plan
 from headrace.usecases.descriptions import described
@@ -88,6 +89,13 @@ async def test_a_payout_is_rejected_or_reversed_as_planned(tmp_path: Path) -> No
     effects = [each["activity"] for each in document["effects"]]
     assert effects == ["ReverseTransferInitiation", "RevertTransaction"]
     assert document["totals"] == {"USD/2": {"sent": 0, "externalIn": 100, "externalOut": 0}}
+    lines = plan_lines({**json.loads(back.subject), **document})
+    assert "  1. DUMMY-PAY is asked to reverse its payout of 1.00 USD to bank-7" in lines
+    assert "  The payout of 1.00 USD to bank-7 is PROCESSED" in lines
+    assert "  DUMMY-PAY carries out the reversal of its payout of 1.00 USD to bank-7" in lines
+    earlier = plan_lines(document)  # of a release whose plans do not name their payouts
+    assert max(len(line) for line in (*lines, *earlier)) <= 80
+    assert any(line.startswith("  1. The provider is asked to reverse its payout …") for line in earlier)
     await services.close()
 
 

@@ -19,7 +19,9 @@ PAID = "the payout is paid"
 def undo_lines(found: UndoPreview, *, external: str) -> list[str]:
     """The preview of an undo, one item for each effect. `external`: the choice for a payout that is paid."""
     effects = {each.key: each for each in found.effects or []}
-    lines = [f"Reverts {counted(len(found.stages))}, the last one first" if found.stages else "Nothing can be taken back."]
+    lines = [
+        f"Reverts {counted(len(found.stages))}, the last one first" if found.stages else "Nothing can be taken back."
+    ]
     for number, stage in enumerate(found.stages, 1):
         kind, given = next(iter(stage["revert"].items()))
         effect = effects.get(given.get("key") or given["reference"])
