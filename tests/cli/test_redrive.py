@@ -102,7 +102,8 @@ def test_an_undo_is_previewed_and_its_choices_are_named(ask: Headrace, failed: s
 
 
 PAYOUT_KEY, SENT_KEY = "headrace:i:0:1", "headrace:i:0:0"
-ASKED = {"provider": "stripe", "type": "PAYOUT", "amount": 500, "asset": "USD/2", "destination": "acc_9"}
+AMOUNT = {"amount": 500, "asset": "USD/2"}
+ASKED = {**AMOUNT, "provider": "stripe", "type": "PAYOUT", "destination": "acc_9"}
 FUNDED = [{"source": "sales", "destination": "world", "amount": 500, "asset": "USD/2"}]
 
 
@@ -110,7 +111,9 @@ def preview_of(stages: list[Any], kept: dict[str, str], *, names_effects: bool =
     effects = [
         CaseEffect(key=SENT_KEY, activity="CreateTransaction", input={"ledger": "main", "data": {"postings": FUNDED}}),
         CaseEffect(key=PAYOUT_KEY, activity="CreateTransferInitiation", input=ASKED),
-        CaseEffect(key="c", activity="CreditWallet", input={"id": "w", "data": {"amount": ASKED}}),
+        CaseEffect(
+            key="c", activity="CreditWallet", input={"id": "w", "data": {"amount": {"amount": 500, "asset": "USD/2"}}}
+        ),
     ]
     left = [
         KeptEffect(key=each.key, stage=0, ordinal=0, activity=each.activity, reason=kept[each.key])
@@ -143,10 +146,9 @@ def test_a_paid_payout_is_kept_by_its_amount_with_the_way_to_reverse_it() -> Non
 
 
 def test_what_an_undo_reverts_is_shown_as_money_that_is_given_back() -> None:
-    amount = {"amount": 500, "asset": "USD/2"}
     stages: list[Any] = [
-        {"revert": {"wallet": {"id": "w", "key": "c", **amount}}},
-        {"revert": {"initiation": {"reference": PAYOUT_KEY, "external": "keep", **amount}}},
+        {"revert": {"wallet": {"id": "w", "key": "c", **AMOUNT}}},
+        {"revert": {"initiation": {"reference": PAYOUT_KEY, "external": "keep", **AMOUNT}}},
         {"revert": {"transaction": {"id": 3, "ledger": "main", "reference": SENT_KEY, "unlessPaid": PAYOUT_KEY}}},
     ]
     assert undo_lines(preview_of(stages, {}), external="keep") == [

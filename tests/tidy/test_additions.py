@@ -71,6 +71,7 @@ OF_ACTIVITIES = {
     "src/headrace/certificates/books.py": "what is looked up under a key that no effect has",
     "src/headrace/certificates/replay.py": "the ledger of a wallet that was read",
     "src/headrace/cli/plan_text.py": "wallets that a plan reads",
+    "src/headrace/cli/undo_text.py": "the money of what an undo keeps; a new effect is shown by its name",
     "src/headrace/engine/driver.py": "the internal ledger is created for a transaction",
     "src/headrace/journal/testing.py": "an activity in the suite of every journal",
     "src/headrace/journal/testing_batches.py": "an activity in the suite of every journal",

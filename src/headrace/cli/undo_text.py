@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headrace.cli.display import hanging, money
 from headrace.cli.plan_text import payout_words
 
 if TYPE_CHECKING:
-    from headrace_client import CaseEffect, KeptEffect, UndoPreview
+    from headrace_client import CaseEffect, UndoPreview
 
 Json = dict[str, Any]
 
@@ -34,7 +35,9 @@ def undo_lines(found: UndoPreview, *, external: str) -> list[str]:
             for key, effect in effects.items():
                 if effect.activity == "CreateTransferInitiation":
                     reason = reason.replace(f"payout {key}", payout_words(effect.input))
-            lines += hanging(f"  {_kept(each, effects.get(each.key))}: {reason}", "    ")
+            words, effect = _WORDS.get(each.activity), effects.get(each.key)
+            what = f"{each.activity} of stage {each.stage}" if not words or not effect else words(effect.input)
+            lines += hanging(f"  {what}: {reason}", "    ")
     if external == "keep" and any(each.reason == PAID for each in found.kept):
         lines += ["", "--external reverse asks the provider to reverse a payout that is paid."]
     return lines
@@ -63,22 +66,18 @@ def _taken_back(kind: str, given: Json, effect: CaseEffect | None) -> str:
     return f"the {payout} is rejected, or {'kept' if given.get('external') == 'keep' else 'reversed'} if it is paid"
 
 
-def _kept(kept: KeptEffect, effect: CaseEffect | None) -> str:
-    """An effect that stays, by the money that it has moved."""
-    shown: Json = {} if effect is None else effect.input
-    match kept.activity:
-        case "CreateTransaction" if shown:
-            return "; ".join(
-                f"{money(each['amount'], each['asset'])} from {each['source']} to {each['destination']}"
-                for each in shown["data"]["postings"]
-            )
-        case "CreditWallet" | "DebitWallet" if shown:
-            amount = shown["data"]["amount"]
-            way = "to" if kept.activity == "CreditWallet" else "from"
-            return f"{money(amount['amount'], amount['asset'])} {way} wallet {shown['id']}"
-        case "CreateTransferInitiation" if shown:
-            return f"the {payout_words(shown)}"
-        case "AddAccountMetadata" if shown:
-            return f"the metadata of {shown['id']}"
-        case _:
-            return f"{kept.activity} of stage {kept.stage}"
+def _moved(shown: Json) -> str:
+    return "; ".join(
+        f"{money(each['amount'], each['asset'])} from {each['source']} to {each['destination']}"
+        for each in shown["data"]["postings"]
+    )
+
+
+_WORDS: dict[str, Callable[[Json], str]] = {
+    "CreateTransaction": _moved,
+    "AddAccountMetadata": lambda shown: f"the metadata of {shown['id']}",
+    "CreditWallet": lambda shown: f"{money(**shown['data']['amount'])} to wallet {shown['id']}",
+    "DebitWallet": lambda shown: f"{money(**shown['data']['amount'])} from wallet {shown['id']}",
+    "CreateTransferInitiation": lambda shown: f"the {payout_words(shown)}",
+}
+"""By the name of an effect, what it has moved, where an undo keeps it."""
