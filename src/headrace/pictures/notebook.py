@@ -17,7 +17,7 @@ class Picture:
     """The picture of a flow, from the response of `GET .../flow` or from the client's object of it."""
 
     def __init__(self, flow: object) -> None:
-        """Raises LookupError where a member of the flow is missing."""
+        """Read the flow. Raises LookupError where one of its members is missing."""
         self._flow = read_flow(msgspec.to_builtins(flow))
 
     def _repr_svg_(self) -> str:

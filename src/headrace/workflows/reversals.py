@@ -132,7 +132,8 @@ class ListTransferInitiations(Activity):
 
     @classmethod
     def summary(cls, shown: Json) -> str:
-        return f"List transfer initiations of reference {shown['reference']}"
+        of = f" of reference {shown['reference']}" if shown.get("reference") else ""
+        return f"List transfer initiations{of}"
 
     @classmethod
     def example(cls) -> ListTransferInitiations:
