@@ -23,6 +23,10 @@ from headrace.clock import SystemClock
 Json = dict[str, Any]
 
 MAX_PAGE = 1_000
+OFF_PLAN = (
+    "it stopped before it did something else than was signed; what is booked stays: "
+    "headrace instances undo {} --preview"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,8 @@ class ShowLook:
             facts.append(("Aborted", description["abortReason"]))
         if failure := description.get("failure"):
             facts.append(("Failure", " ".join(failure[member] for member in ("kind", "code") if member in failure)))
+            if failure["kind"] == "plan":
+                facts.append(("Meaning", OFF_PLAN.format(self.instance["id"])))
         texts = [
             *display.fact_lines(facts),
             "",
