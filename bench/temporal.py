@@ -1,10 +1,11 @@
 """Headrace's engine on Temporal beside a workflow written by hand for the same work, on one server, in turn.
 
-    python -m bench.temporal --rounds 5 --instances 120
+    python -m bench.temporal --rounds 5 --instances 120 [--workers 2]
 
 Both do the same HTTP calls to the ledger that does nothing (`bench.downstream`): W1 is one, W2 three and an awaited
-event. By hand means an activity for each call and no journal. Each has one worker process. Only ratios within a round
-count: the machine is shared. Each line also has the CPU time of both workers, in milliseconds for an instance.
+event. By hand means an activity for each call and no journal. Each has one worker process, or so many. Only ratios
+within a round count: the machine is shared. Each line also has the CPU time of the workers of both, in milliseconds
+for an instance.
 """
 
 from __future__ import annotations
@@ -163,12 +164,12 @@ async def many(play: Callable[[], Awaitable[None]], count: int) -> float:
     return count / (time.perf_counter() - began_s)
 
 
-def cpu_s(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+def cpu_s(processes: list[subprocess.Popen[bytes]]) -> float:
+    times = [psutil.Process(each.pid).cpu_times() for each in processes]
+    return sum(each.user + each.system for each in times)
 
 
-async def measure(folder: Path, rounds: int, count: int) -> None:
+async def measure(folder: Path, rounds: int, count: int, worker_count: int) -> None:
     from headrace.journal.postgres import migrate
 
     temporal = TemporalServer(folder / "temporal")
@@ -188,28 +189,31 @@ async def measure(folder: Path, rounds: int, count: int) -> None:
             "HEADRACE_LOG_INSTANCES_PER_S": "0",
         }
         hand = [sys.executable, "-m", "bench.temporal", "--by-hand", temporal.address, "--ledger", ledger]
-        own = [sys.executable, "-m", "headrace.cli", "worker", "--health-port", str(free_port())]
-        workers += [
-            subprocess.Popen(hand, stdout=subprocess.PIPE),
-            subprocess.Popen(own, env=environment, stdout=subprocess.DEVNULL),
+        own = [sys.executable, "-m", "headrace.cli", "worker", "--health-port"]
+        by_hand = [subprocess.Popen(hand, stdout=subprocess.PIPE) for _ in range(worker_count)]
+        of_ours = [
+            subprocess.Popen([*own, str(free_port())], env=environment, stdout=subprocess.DEVNULL)
+            for _ in range(worker_count)
         ]
-        assert workers[0].stdout is not None
-        workers[0].stdout.readline()
+        workers += [*by_hand, *of_ours]
+        for worker in by_hand:
+            assert worker.stdout is not None
+            worker.stdout.readline()
         client = await Client.connect(temporal.address, namespace=NAMESPACES[0])
         async with ours(database, temporal.address) as headrace:
             sides: dict[str, Any] = {
-                "by hand": (ByHand(client), workers[0].pid),
-                "headrace": (headrace, workers[1].pid),
+                "by hand": (ByHand(client), by_hand),
+                "headrace": (headrace, of_ours),
             }
             ratios: dict[str, list[float]] = {"W1": [], "W2": []}
             for number in range(-1, rounds):
                 for kind, of_kind in ratios.items():
                     found: dict[str, tuple[float, float]] = {}
                     for name in sorted(sides, reverse=bool(number % 2)):
-                        side, pid = sides[name]
-                        before_s, instances = cpu_s(pid), count if kind == "W1" else count // 2
+                        side, own_workers = sides[name]
+                        before_s, instances = cpu_s(own_workers), count if kind == "W1" else count // 2
                         per_s = await many(lambda side=side, kind=kind: side.play(kind), instances)
-                        found[name] = per_s, (cpu_s(pid) - before_s) * 1e3 / instances
+                        found[name] = per_s, (cpu_s(own_workers) - before_s) * 1e3 / instances
                     if number < 0:
                         continue  # the first round warms up
                     ratio = found["headrace"][0] / found["by hand"][0]
@@ -217,6 +221,7 @@ async def measure(folder: Path, rounds: int, count: int) -> None:
                     line = {
                         "round": number,
                         "kind": kind,
+                        "workers": worker_count,
                         "ratio": round(ratio, 2),
                         "per_s": {name: round(each[0], 1) for name, each in found.items()},
                         "worker_cpu_ms": {name: round(each[1], 1) for name, each in found.items()},
@@ -230,6 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.temporal", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--instances", type=int, default=120)
+    parser.add_argument("--workers", type=int, default=1, help="of each side")
     parser.add_argument("--by-hand", metavar="ADDRESS", help=argparse.SUPPRESS)
     parser.add_argument("--ledger", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -238,7 +244,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder:
         Path(folder).chmod(0o755)  # PostgreSQL's own user must get in
-        asyncio.run(measure(Path(folder), chosen.rounds, chosen.instances))
+        asyncio.run(measure(Path(folder), chosen.rounds, chosen.instances, chosen.workers))
 
 
 if __name__ == "__main__":
