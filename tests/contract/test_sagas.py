@@ -183,7 +183,7 @@ async def test_what_a_person_calls_not_booked_is_undone(tmp_path: Path) -> None:
 async def test_a_run_that_is_not_answered_in_time_or_is_rejected_is_undone_in_the_unit_that_ends_it(
     tmp_path: Path, end: str, every_engine: EngineKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever notices the end: the engine, or the person whose decision it is, or comes too late."""
+    """The engine notices the end, or the person who decides, or one who comes too late."""
     kind, how, stage = UNANSWERED[end]
     expires_us = 2_000_000 if how == "time" else 86_400_000_000
     rule = ApprovalRule("big", "USD/2", 150, 2, expires_us=expires_us)
