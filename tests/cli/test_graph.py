@@ -61,6 +61,22 @@ def test_what_is_open_is_drawn_by_its_name_and_what_is_given_as_it_is(headrace: 
     assert "12.50 USD between ledgers -> m:7 (main)" in given.out
 
 
+def test_names_and_amounts_like_the_marks_of_variables_are_drawn_as_they_are(headrace: Headrace) -> None:
+    amount = 10**40
+    definition = f"""\
+stages:
+  - send:
+      source: {{account: {{id: outline7mark, ledger: main}}}}
+      destination: {{account: {{id: "${{order.to}}", ledger: main}}}}
+      amount: {{asset: EUR/2, amount: {amount}}}
+"""
+    ran = headrace("workflows", "graph", "-", "-o", "json", stdin=definition)
+    line = json.loads(ran.out)["data"]["drawing"].splitlines()[1]
+    assert line == f"  {amount // 100:,}.00 EUR  outline7mark (main) -> ${{order.to}} (main)"
+    given = headrace("workflows", "graph", "-", "--variable", 'order={"to":"b"}', "-o", "json", stdin=definition)
+    assert " -> b (main)" in given.out
+
+
 def test_a_definition_that_is_not_valid_is_not_drawn(headrace: Headrace) -> None:
     ran = headrace("workflows", "graph", "-", stdin="stages: [{send: {}}]")
     assert ran.code == 1 and ran.out == "" and "stages[0].send" in ran.err

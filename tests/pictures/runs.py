@@ -40,8 +40,8 @@ class Stopped(BaseException):
     """The run is left where it is, as a process that was killed leaves it."""
 
 
-class HalfRun(Run):
-    """A run that is left after so many effects have been recorded."""
+class _Leaves(Run):
+    """A run that is left after so many activities have been recorded."""
 
     left = 1
 
@@ -53,6 +53,14 @@ class HalfRun(Run):
             if self.left == 0:
                 raise Stopped
         return results
+
+
+class HalfRun(_Leaves):
+    """A run that is left on its way."""
+
+
+class HalfUndo(UndoRun, _Leaves):
+    """An undo that is left on its way."""
 
 
 @dataclass(frozen=True)
@@ -164,8 +172,13 @@ def _emptied(world: World) -> World:
     return replace(world, services=image)
 
 
-def undone(run: Run, seed: int, meanwhile: Callable[[Run], None] = lambda _: None) -> Iterator[tuple[Run, Flow]]:
-    """The undo of a run that has succeeded, if anything of it can be undone. `meanwhile`: before the undo begins."""
+def undone(
+    run: Run, seed: int, meanwhile: Callable[[Run], None] = lambda _: None, *, left: int = -1
+) -> Iterator[tuple[Run, Flow]]:
+    """The undo of a run that has succeeded, if anything of it can be undone. `meanwhile`: before the undo begins.
+
+    `left`: after so many activities it is left on its way; -1: never.
+    """
     standing = run.standing()
     assert standing is not None
     statuses = {each["reference"]: each["status"] for each in run.sandbox.contents().initiations}
@@ -177,8 +190,10 @@ def undone(run: Run, seed: int, meanwhile: Callable[[Run], None] = lambda _: Non
     meanwhile(run)
     around = Surroundings.new(seed + 1, journal=run.journal.image(), services=run.sandbox.image())
     around.clock.advance_to(run.clock.now_at())
-    life = UndoRun(run, undo, run.instance_id, Plan({}), around)
-    life.go_on()
+    life = HalfUndo(run, undo, run.instance_id, Plan({}), around)
+    life.left = left
+    with suppress(Stopped):
+        life.go_on()
     assert life.lost is None
     yield life, flow_in(life, run.instance_id).flow
     around.close()

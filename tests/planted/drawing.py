@@ -35,7 +35,7 @@ DRAWING: tuple[Bug, ...] = (
     _bug(
         "what is not reached is drawn as planned after the end",
         _FLOWS,
-        '"unmade" if instance.is_terminal else "planned"',
+        '"unmade" if last.is_terminal else "planned"',
         '"planned"',
         _API,
     ),
@@ -49,8 +49,15 @@ DRAWING: tuple[Bug, ...] = (
     _bug(
         "what an undo has kept is drawn as undone",
         _FLOWS,
-        "for each in done} - kept\n",
-        "for each in done}\n",
+        "    return found - kept\n",
+        "    return found\n",
+        _PICTURES,
+    ),
+    _bug(
+        "what an undo under way has left as it is is drawn as undone",
+        _FLOWS,
+        "        if undo.is_terminal or any(row.key and is_done(row) for row in rows):\n",
+        "        if True:\n",
         _PICTURES,
     ),
     _bug(

@@ -212,7 +212,7 @@ def decisions(session: Session, plan_id: str) -> list[Json]:
     from headrace_client import Error, SDKError
 
     try:
-        return document(session.ext.get_plan(plan_id=plan_id).data)["approvals"]["given"]
+        return document(session.ext.get_plan(plan_id=plan_id).data).get("approvals", {}).get("given", [])
     except (Error, SDKError) as error:
         if error.status not in (404, 405):
             raise

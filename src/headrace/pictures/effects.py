@@ -40,13 +40,16 @@ class Known:
     providers: dict[str, str] = field(default_factory=dict[str, str])
     references: dict[str, str] = field(default_factory=dict[str, str])
 
-    def read(self, activity: str, value: Json) -> None:
+    def read(self, activity: str, value: object) -> None:
         """Note what a read has shown. `value`: the wallet or the payment; other reads say nothing about places."""
+        if activity not in ("GetWallet", "GetPayment") or not isinstance(value, dict):
+            return
+        value = cast("Json", value)
         found = _text(value, "id")
         if activity == "GetWallet":
             self.wallet_ledgers[found] = _text(value, "ledger") or WALLETS
             self.wallet_names[found] = _text(value, "name")
-        elif activity == "GetPayment":
+        else:
             self.providers[found] = _text(value, "provider").lower()
             self.references[found] = _text(value, "reference")
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from headrace.money import MAX_DIGITS
 from headrace.pictures.amounts import amount_text
 
 NodeKind = Literal["account", "wallet", "pay-in", "payout", "crossing", "outside"]
@@ -46,8 +47,8 @@ LIVE: frozenset[State] = frozenset({"planned", "moving", "retrying", "unknown"})
 OPEN: frozenset[State] = frozenset({"moving", "retrying", "unknown"})
 
 
-AMOUNT_MARK = 10**30
-"""Stands for an amount that is open in a definition, plus the number of its variable: no book holds as much."""
+AMOUNT_MARK = 10 ** (MAX_DIGITS - 1)
+"""Stands for an amount that is open in a definition, plus the number of its variable: no amount is larger."""
 ASSET_MARK = "UNKNOWN"
 """Stands for an asset that is open, with the number of its variable."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from headrace.pictures.moves import AMOUNT_MARK, ASSET_MARK, Flow, Node
 from headrace.workflows.activities import INTERNAL_LEDGER, Json
 from headrace.workflows.stages.send.body import DEFAULT_DESTINATION_KEY
-from headrace.workflows.variables import expand, names_in
+from headrace.workflows.variables import expand, missing
 
 STILL: Json = {"wait_event": {"event": "outline"}}
 """Stands for a stage that moves no money."""
@@ -75,7 +75,7 @@ class _Books:
 def outline_of(definition: Json, variables: Mapping[str, str]) -> Outline:
     """The outline of a checked definition, with these variables given."""
     sends: list[Json | None] = [stage.get("send") for stage in definition["stages"]]
-    open_names = sorted(names_in(send for send in sends if send is not None) - variables.keys())
+    open_names = missing((send for send in sends if send is not None), variables)
     marks = {name: f"outline{number}mark" for number, name in enumerate(open_names)}
     values = {**variables, **marks}
     amounts = {mark: AMOUNT_MARK + number for number, mark in enumerate(marks.values())}
@@ -128,4 +128,10 @@ def spelled(flow: Flow, names: tuple[str, ...]) -> Flow:
 
 
 def _spelled(text: str, names: tuple[str, ...]) -> str:
-    return MARK.sub(lambda found: "${" + names[int(found.group(1))] + "}", text)
+    """The text with names for marks; a mark that stands for no variable was a name of the definition's own."""
+
+    def spelling(found: re.Match[str]) -> str:
+        number = int(found.group(1))
+        return "${" + names[number] + "}" if number < len(names) else found.group()
+
+    return MARK.sub(spelling, text)

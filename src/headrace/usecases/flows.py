@@ -8,8 +8,8 @@ from collections.abc import Iterable
 import msgspec
 
 from headrace.engine.cases import rows_of
-from headrace.errors import NotFound, Silent, TooLarge
-from headrace.journal.chains import ordinal_of
+from headrace.errors import NotFound, NotInThisState, Silent, TooLarge
+from headrace.journal.chains import is_done, ordinal_of
 from headrace.journal.port import Journal
 from headrace.journal.records import ActivityRow, Instance
 from headrace.pictures.effects import Effect, Known, flow_of, foreseen_end, known_in, planned_effects
@@ -44,17 +44,19 @@ async def case_flow(ports: Ports, instance_id: str) -> CaseFlow:
     ids = await case_of(ports.journal, instance_id)
     instances = [await _read(ports.journal, each) for each in ids]
     before_undo = next((place for place, each in enumerate(instances) if each.kind == "undo"), len(instances))
-    last = instances[before_undo - 1] if before_undo else instances[-1]  # the continuations of an undo are no runs
+    planned, why = await _planned(ports, instances[before_undo - 1].id)
+    last = await _read(ports.journal, ids[before_undo - 1])  # read after the plan: what is reached by now is no plan
     rows = await rows_of(ports.journal, last)
-    undone = await _undone(ports.journal, instances[-1]) if before_undo < len(instances) else set[str]()
-    known = Known()
+    undone = await _undone(ports.journal, instances[-1].id) if before_undo < len(instances) else set[str]()
+    known = Known() if planned is None else known_in(planned)
     for row in rows:
         output: Json = {} if row.output is None else msgspec.json.decode(row.output)
-        known.read(row.name, output.get("data") or {})
+        known.read(row.name, output.get("data"))
     effects = [_effect(row, undone) for row in rows if row.key]
-    ahead, why = await _ahead(ports, last, known)
     reached = {(each.stage, each.ordinal) for each in effects}
-    effects += [each for each in ahead if (each.stage, each.ordinal) not in reached]
+    if planned is not None and not (last.is_terminal and last.error is None):
+        ahead = planned_effects(planned, "unmade" if last.is_terminal else "planned")
+        effects += [each for each in ahead if (each.stage, each.ordinal) not in reached]
     effects.sort(key=lambda each: (each.stage, each.ordinal))
     return CaseFlow(flow_of(effects, known), why)
 
@@ -76,33 +78,45 @@ def _state(row: ActivityRow) -> State:
     return "moving" if row.last_failure is None else "retrying"
 
 
-async def _undone(journal: Journal, undo: Instance) -> set[str]:
-    """The keys of effects that the undo of a case has reverted so far."""
+async def _undone(journal: Journal, undo_id: str) -> set[str]:
+    """The keys of effects that the undo of a case has reverted so far.
+
+    Until it has ended, those count that it has sent a revert of: what it has left as it is, is known at the end.
+    """
+    undo = await _read(journal, undo_id)
     report = await report_of(journal, undo)
     kept = set[str]() if report is None else {each.key for each in report.kept}
     stages = msgspec.json.decode(undo.config)["stages"]
-    done = [each for each in undo.stages if each.terminated_at is not None and each.error is None]
-    return {reverted_key(stages[each.number]) for each in done} - kept
+    found: set[str] = set()
+    for each in undo.stages:
+        if each.terminated_at is None or each.error is not None:
+            continue
+        rows = [] if undo.is_terminal else await journal.activities(undo_id, each.number)
+        if undo.is_terminal or any(row.key and is_done(row) for row in rows):
+            found.add(reverted_key(stages[each.number]))
+    return found - kept
 
 
-async def _ahead(ports: Ports, instance: Instance, known: Known) -> tuple[list[Effect], str]:
-    """The effects that a run would still have, and why they are missing; empty where it succeeded, or none is."""
-    standing = await ports.journal.standing(instance.id)
-    if standing is None or (instance.is_terminal and instance.error is None) or not instance.stages:
-        return [], ""
+async def _planned(ports: Ports, instance_id: str) -> tuple[Json | None, str]:
+    """The plan of what a run would still do, and why some of it is missing; no plan where it succeeded, or none is."""
+    standing = await ports.journal.standing(instance_id)
+    if standing is None or not standing.instance.stages:
+        return None, ""
+    instance = standing.instance
+    if instance.is_terminal and instance.error is None:
+        return None, ""
     is_at_gate = open_gate(instance) is not None
-    subject = await rest_of(ports.journal, instance.id) if is_at_gate else continuing(standing)
     try:
+        subject = await rest_of(ports.journal, instance_id) if is_at_gate else continuing(standing)
         async with asyncio.timeout(PLAN_S), ports.plans:
             document = await answered(plan(subject, terms_for(ports, subject)), ports.downstream, ports.clock)
+    except NotInThisState:  # approved or denied meanwhile
+        return None, "it went on while it was looked at: look again"
     except (Silent, TimeoutError):
-        return [], "a service does not answer, so what is not reached yet cannot be planned"
+        return None, "a service does not answer, so what is not reached yet cannot be planned"
     except TooLarge as error:
-        return [], str(error)
-    read = known_in(document)
-    for name in ("wallet_ledgers", "wallet_names", "providers", "references"):
-        getattr(known, name).update(getattr(read, name) | getattr(known, name))
-    return planned_effects(document, "unmade" if instance.is_terminal else "planned"), foreseen_end(document)
+        return None, str(error)
+    return document, foreseen_end(document)
 
 
 async def _read(journal: Journal, instance_id: str) -> Instance:

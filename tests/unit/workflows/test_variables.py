@@ -17,6 +17,7 @@ from headrace.workflows.variables import (
     MAX_MEMBERS,
     MAX_NESTING,
     PLACEHOLDER,
+    amount_assets,
     check_variables,
     expand,
     missing,
@@ -212,3 +213,12 @@ def test_members_asked_for_are_bounded() -> None:
     assert missing([*asked, *asked], variables) == []
     with pytest.raises(InvalidValue, match=f"more than {MAX_MEMBERS} members"):
         missing([*asked, f"${{a.{MAX_MEMBERS}}}"], variables)
+
+
+def test_the_asset_of_an_amount_is_found_where_the_variables_say_it_and_nothing_is_raised_elsewhere() -> None:
+    def stage(asset: str) -> dict[str, Any]:
+        return {"send": {"amount": {"amount": "${n}", "asset": asset}}}
+
+    variables = {"n": "400", "asset": "EUR/2", "big": "x" * 600_000}
+    assert amount_assets([{"delay": {"duration": "1s"}}, stage("${asset}")], variables) == {"n": "EUR/2"}
+    assert amount_assets([stage("${big}${big}"), stage("${gone}"), stage("no asset")], variables) == {}
