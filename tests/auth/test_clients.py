@@ -181,9 +181,16 @@ def test_a_server_reads_again_what_has_changed(file: ClientsFile, clock: Hands) 
     clients = Clients(file, clock.monotonic_s)
     second = file.create("second", [READ], clock, os.urandom).client
     file.delete(first.id)
-    assert clients.get(first.id) and not clients.get(second.id), "it looks once a second at most"
+    assert clients.get(first.id), "it looks for what it knows once a second at most"
     clock.pass_(1)
-    assert clients.get(second.id) and not clients.get(first.id)
+    assert not clients.get(first.id) and clients.get(second.id)
+
+
+def test_a_new_client_is_known_at_once(file: ClientsFile, clock: Hands) -> None:
+    """Who has just created it uses it in the next command."""
+    clients = Clients(file, clock.monotonic_s)
+    made = file.create("first", [READ], clock, os.urandom).client
+    assert clients.get(made.id) and not clients.get("another")
 
 
 def test_a_file_that_breaks_while_a_server_runs_changes_nothing(file: ClientsFile, clock: Hands) -> None:

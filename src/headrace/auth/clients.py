@@ -169,7 +169,7 @@ class KnownClients:
 
 
 class Clients(KnownClients):
-    """The clients of a file, reloaded when it has changed."""
+    """The clients of a file, reloaded when it has changed: an unknown client is looked for in it at once."""
 
     def __init__(self, file: ClientsFile, monotonic_s: Callable[[], float]) -> None:
         """Load the file. Raises InvalidValue if it is malformed, so that the server does not start."""
@@ -181,7 +181,7 @@ class Clients(KnownClients):
         self._looked_s = monotonic_s()
 
     def get(self, client_id: str) -> Client | None:
-        if self._monotonic_s() >= self._looked_s + LOOK_EVERY_S:
+        if client_id not in self._clients or self._monotonic_s() >= self._looked_s + LOOK_EVERY_S:
             self.reload()
         return super().get(client_id)
 
