@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import cache
 from typing import Any
 
 from starlette.routing import Mount, Router
@@ -11,7 +12,7 @@ from starlette.routing import Mount, Router
 from headrace import json_text
 from headrace.api import docs_page, editor_schema, ext, oauth, openapi, probes, stack_versions, v1, v2
 from headrace.api.authorization import GuardedService
-from headrace.api.context import Context
+from headrace.api.context import Context, Description
 from headrace.api.cross_site import CrossSiteGuard
 from headrace.api.operations import Operation
 from headrace.api.responses import json_response
@@ -34,6 +35,14 @@ TABLE: tuple[Operation, ...] = (
     *docs_page.OPERATIONS,
 )
 
+
+@cache
+def _description() -> Description:
+    """Made from the types of all operations, which takes longer than the rest of a server's start."""
+    document = openapi.describe(TABLE)
+    return Description(json_response(200, json_text.encode(document)), docs_page.page_response(document))
+
+
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 
@@ -55,9 +64,7 @@ def create_api(
         OpenAuthority(settings.issuer or "http://localhost/api/auth", ids)
     )
     is_open = isinstance(authenticator, AnonymousAuthenticator)
-    described = openapi.describe(TABLE)
-    description, page = json_response(200, json_text.encode(described)), docs_page.page_response(described)
-    context = Context(ports, settings, telemetry, authenticator, description, page)
+    context = Context(ports, settings, telemetry, authenticator, _description)
     for operation in TABLE:
         telemetry.expect_requests(operation.method, operation.path, (*operation.successes, 500, 503))
     others = Router(

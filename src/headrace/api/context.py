@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from headrace.api.body_budget import BodyBudget
@@ -13,13 +14,20 @@ from headrace.usecases.ports import Ports
 
 
 @dataclass(frozen=True, slots=True)
+class Description:
+    """The responses that describe the API: its OpenAPI document, and the same as a page."""
+
+    openapi: Response
+    page: Response
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
-    """`ports` is what use cases and reads work with. `openapi` and `docs_page` are the two forms of the description."""
+    """`ports` is what use cases and reads work with. `describe` makes the description when it is first asked for."""
 
     ports: Ports
     settings: Settings
     telemetry: Telemetry
     authenticator: Authenticator
-    openapi: Response
-    docs_page: Response
+    describe: Callable[[], Description]
     bodies: BodyBudget = field(default_factory=BodyBudget)

@@ -1,6 +1,6 @@
 """`/docs`: the OpenAPI document as one HTML page.
 
-The page is rendered once, when the server starts. It needs no script and fetches nothing: its content security policy
+The page is rendered once, when it is first read. It needs no script and fetches nothing: its content security policy
 allows only its own style.
 """
 
@@ -27,7 +27,7 @@ Row = tuple[str, ...]
 
 
 async def show(context: Context, request: Request) -> Response:
-    return context.docs_page
+    return context.describe().page
 
 
 async def redirect(context: Context, request: Request) -> Response:

@@ -196,7 +196,7 @@ def _error_response(description: str, schema: Json, headers: Json | None = None)
 
 
 async def show(context: Context, request: Request) -> Response:
-    return context.openapi
+    return context.describe().openapi
 
 
 OPERATIONS = (
