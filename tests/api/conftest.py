@@ -7,9 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx2
@@ -31,7 +29,6 @@ from headrace.events.outbox import Outbox
 from headrace.events.relay import Relay
 from headrace.journal.postgres import PostgresJournal
 from headrace.journal.sqlite import SqliteJournal
-from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.runner.policy import Policy
 from headrace.runner.runners import Runners
 from headrace.sandbox import Sandbox, sandbox_routes
@@ -42,6 +39,7 @@ from headrace.triggers.expressions import Evaluator, Fetch, no_links
 from headrace.usecases.ports import Ports
 from tests.conformance.wire import check, operation_of
 from tests.support.certificate_keys import keys_of_test
+from tests.support.journals import make_sqlite
 
 PREFIX = "/api/orchestration"
 WAITING: dict[str, Any] = {"name": "waiting", "stages": [{"wait_event": {"event": "go"}}]}
@@ -90,15 +88,6 @@ class Live:
         response = await self.call("GET", f"/instances/{instance_id}")
         assert response.json()["data"]["terminated"], response.text
         return response.json()["data"]
-
-
-@cache
-def migrated() -> bytes:
-    """A fresh journal: migrations are somebody else's test, and take most of a server's start."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "journal.db"
-        migrate_sqlite(str(path))
-        return path.read_bytes()
 
 
 @contextlib.asynccontextmanager
@@ -168,8 +157,7 @@ async def _journal(folder: Path, database_url: str | None, meter: Telemetry) -> 
         journal = await PostgresJournal.open(database_url, meter=meter)
         assert await journal.owner.try_own()
         return journal
-    if not (folder / "journal.db").exists():
-        (folder / "journal.db").write_bytes(migrated())
+    make_sqlite(folder / "journal.db")
     return await SqliteJournal.open(folder / "journal.db", meter=meter)
 
 

@@ -171,6 +171,8 @@ class Place:
     documents: Documents
     journal_file: Path
     ids: dict[str, str] = field(default_factory=dict)
+    _reader: sqlite3.Connection | None = None
+    _dumped: tuple[int, list[str]] | None = None
 
     def path_of(self, operation: Operation) -> str:
         return re.sub(r"{(\w+)}", lambda match: self.ids[match[1]], operation.path)
@@ -181,11 +183,17 @@ class Place:
         return await self.live.http.request(operation.method, prefix + self.path_of(operation), headers=headers, **body)
 
     def state(self) -> list[str]:
-        connection = sqlite3.connect(self.journal_file)
-        try:
-            return list(connection.iterdump())
-        finally:
-            connection.close()
+        """All that the journal holds. It is read anew after each commit of another connection, the server's."""
+        if self._reader is None:
+            self._reader = sqlite3.connect(self.journal_file)
+        version = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        if self._dumped is None or self._dumped[0] != version:
+            self._dumped = (version, list(self._reader.iterdump()))
+        return self._dumped[1]
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
 
 
 async def _furnished(live: Live, documents: Documents, journal_file: Path) -> Place:
@@ -216,7 +224,9 @@ def _documents() -> Documents:
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     folder, documents = tmp_path_factory.mktemp("guard"), _documents()
     async with served(folder, authenticator=authenticator_of(documents, _StandingClock())) as live:
-        yield await _furnished(live, documents, folder / "journal.db")
+        place = await _furnished(live, documents, folder / "journal.db")
+        yield place
+        place.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -29,7 +29,7 @@ from headrace.api.v2.pages import page_response
 from headrace.journal.lists import InstanceList, Place
 from headrace.journal.records import Instance
 from headrace.journal.sqlite import SqliteJournal
-from tests.api.conftest import migrated
+from tests.support.journals import make_sqlite
 
 WORKFLOWS = ("w0", "w1")
 FILTERS = [InstanceList(workflow_id, running) for workflow_id in (None, *WORKFLOWS) for running in (False, True)]
@@ -69,7 +69,7 @@ class Room:
 
     def __init__(self, folder: Path) -> None:
         path = folder / "journal.db"
-        path.write_bytes(migrated())
+        make_sqlite(path)
         self.runner = asyncio.Runner()
         self.journal = self.runner.run(SqliteJournal.open(path))
         self.door = sqlite3.connect(path, isolation_level=None)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from headrace.journal.postgres import PostgresJournal
 from headrace.journal.sqlite import SqliteJournal
+from headrace.journal.sqlite.migrations import migrate_sqlite
 from headrace.journal.testing import Capabilities
 from tests.support import postgres
 from tests.support.slow_reads import SlowReads
@@ -20,8 +24,27 @@ JOURNALS = ["sqlite", "slow-sqlite", "postgres"]
 """By name. One that has no adapter fails every test it is named for."""
 
 
+@cache
+def _migrated() -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "journal.db"
+        migrate_sqlite(str(path))
+        return path.read_bytes()
+
+
+def make_sqlite(path: Path) -> None:
+    """Make a fresh journal where there is none. Migrations have tests of their own, and take most of an opening."""
+    if path.exists():
+        return
+    path.write_bytes(_migrated())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE identity SET id = lower(hex(randomblob(16)))")
+        connection.commit()
+
+
 @asynccontextmanager
 async def _sqlite(path: Path) -> AsyncIterator[Any]:
+    make_sqlite(path)
     opened = await SqliteJournal.open(path)
     yield opened
     await opened.close()
