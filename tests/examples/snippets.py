@@ -31,6 +31,7 @@ from headrace.api import yaml
 from headrace.workflows.config import parse_config
 from headrace_client import Client
 from tests.examples.tour import ALL_WORDS, DEFAULT_SERVER, HEADRACE, Tour, commands
+from tests.support import warm
 from tests.support.server import Server
 
 OLD_SERVER = "https://old.example.com"
@@ -260,9 +261,12 @@ class Reading:
             words = [sys.executable, *words[1:]]
         filled = [self._filled(word) for word in words]
         environment = {**os.environ, **self.environment, **settings}
-        ran = subprocess.run(
-            filled, cwd=self.folder, env=environment, input=typed, capture_output=True, text=True, check=False
-        )
+        if words[0] == str(HEADRACE):
+            ran = warm.run(filled, cwd=self.folder, env=environment, typed=typed)
+        else:
+            ran = subprocess.run(
+                filled, cwd=self.folder, env=environment, input=typed, capture_output=True, text=True, check=False
+            )
         assert ran.returncode == exit_code, f"{shlex.join(words)}: {ran.stderr}"
         return ran.stdout if ran.returncode == 0 else ran.stdout + ran.stderr
 

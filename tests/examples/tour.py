@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from headrace.demo.stack import Stack
 from headrace_client import Client, ReceivedEvent
+from tests.support import warm
 from tests.support.server import Server
 
 DEFAULT_SERVER = "http://127.0.0.1:8484"
@@ -105,13 +105,10 @@ class Tour:
         assert Path(words[0]).name == "headrace", words
         words = [word.replace(DEFAULT_SERVER, self._server.url) for word in words]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-        ran = subprocess.run(
+        ran = warm.run(
             [str(HEADRACE), *words[1:]],
             env={**environment, "HEADRACE_CONFIG": os.devnull, "HEADRACE_SERVER": self._server.url, **settings},
             cwd=folder or self._root,
-            capture_output=True,
-            text=True,
-            check=False,
             timeout=60,
         )
         assert ran.returncode == exit_code, f"{words}: {ran.stderr}{ran.stdout}"

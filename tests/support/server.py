@@ -24,6 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from tests.support import warm
+
 READY_S = 30.0
 STOP_S = 20.0
 REQUEST_S = 60.0
@@ -69,7 +71,7 @@ class Server:
         self.port = free_port()
         self.log_path = data.parent / f"{data.name}-server.log"
         self.starts = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: warm.Process | None = None
 
     # addresses
 
@@ -197,9 +199,7 @@ class Server:
         command = self.command_line()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**inherited, **self.settings}
-            )
+            self._process = warm.start(command, stdout=log, stderr=log, env={**inherited, **self.settings})
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_S
