@@ -47,8 +47,8 @@ PLACES: dict[str, dict[str, str]] = {"resolveEffect": {"number": "1", "position"
 """By operation, path parameters with another value."""
 NEED_ATTENTION = ("listAttention", "resolveEffect")
 """Operations whose example is about an instance with an effect that needs attention."""
-NEED_IDENTITY = ("approvePlan", "rejectPlan", "approveBatch", "rejectBatch")
-"""Operations that a server without authentication refuses: they have no example that runs beside `headrace dev`."""
+NEED_MORE = ("approvePlan", "rejectPlan", "approveBatch", "rejectBatch", "replayDeadLetters")
+"""Operations without an example that runs beside `headrace dev`: it has neither persons nor a broker."""
 NEED_AN_END = ("createCertificate", "getCertificate")
 """Operations whose example is about an instance that has ended."""
 NEED_FAILURE = ("redriveInstance", "previewUndo", "undoInstance")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs.generator.examples import NEED_IDENTITY, Example, World, client_class
+from docs.generator.examples import NEED_MORE, Example, World, client_class
 from docs.generator.markdown import block, code, page, pretty, sentence, slug, table
 from docs.generator.names import go_name, python_name, typescript_name
 from docs.generator.types import bounds, type_of
@@ -82,7 +82,7 @@ def _refused(server: Server) -> str:
 
 def _has_json_answer(row: Operation) -> bool:
     has_json = row.media_type == "application/json" and FORM not in row.body_media_types and row.status < 300
-    return has_json and row.operation_id not in NEED_IDENTITY
+    return has_json and row.operation_id not in NEED_MORE
 
 
 def _recorded(server: Server, row: Operation) -> str:
@@ -167,7 +167,7 @@ def _access(row: Operation) -> str:
 def _example(row: Operation, answers: Mapping[str, str]) -> list[str]:
     if FORM in row.body_media_types:
         return []
-    if row.operation_id in NEED_IDENTITY:
+    if row.operation_id in NEED_MORE:
         return ["It needs a token of a person: [Approve runs](../how-to/approve.md) has an example."]
     example = Example.of(row)
     answer = answers.get(row.operation_id)

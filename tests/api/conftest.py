@@ -19,6 +19,7 @@ from headrace.api import create_api
 from headrace.api.http_protocol import BoundedProtocol
 from headrace.auth.authenticator import Authenticator
 from headrace.background import in_background
+from headrace.buses.port import Publisher
 from headrace.clock import RandomIds, SystemClock
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
@@ -98,6 +99,7 @@ async def served(
     fetch: Fetch = no_links,
     database_url: str | None = None,
     policy: Policy | None = None,
+    publishers: tuple[Publisher, ...] = (),
     **settings: Any,
 ) -> AsyncIterator[Live]:
     """`database_url`: of a PostgreSQL database for the journal; None: the journal is a file in the folder."""
@@ -137,6 +139,7 @@ async def served(
             patience_s=chosen.commit_timeout_s,
             certificate_keys=keys_of_test(clock, ids),
             release="0.0.0",
+            publishers=publishers,
         )
         app = create_api(
             ports=ports,

@@ -24,6 +24,7 @@ from headrace.journal.writes import (
     AddWorkflow,
     DeleteTrigger,
     DeleteWorkflow,
+    DropDeadLetter,
     MovePosition,
     PlaceEvent,
     ProcessEvent,
@@ -375,3 +376,22 @@ async def test_what_was_set_aside_is_kept_once_for_each_publisher_and_forgotten_
     assert [row.at for row in await journal.set_aside(1)] == [30]
     await commit(journal, ForgetDeadLetters(before_s=11))
     assert [row.at for row in await journal.set_aside(10)] == [30]
+
+
+async def test_dead_letters_of_a_publisher_come_in_the_order_of_their_events(journal: Any) -> None:
+    rows = [("to-a", "j:10", 10), ("to-a", "j:9", 10), ("to-b", "j:1", 5), ("to-a", "j:11", 5)]
+    for publisher, event_id, at in rows:
+        await commit(
+            journal, AddDeadLetter(publisher=publisher, event_id=event_id, type="E", body="{}", reason="refused", at=at)
+        )
+    assert [row.event_id for row in await journal.dead_letters_of("to-a", 10)] == ["j:11", "j:9", "j:10"]
+    assert [row.event_id for row in await journal.dead_letters_of("to-a", 2)] == ["j:11", "j:9"]
+    assert await journal.dead_letters_of("to-c", 10) == []
+    found = await journal.dead_letter("to-a", "j:9")
+    assert found is not None and (found.publisher, found.event_id, found.at) == ("to-a", "j:9", 10)
+    assert await journal.dead_letter("to-b", "j:9") is None
+    drop = DropDeadLetter(publisher="to-a", event_id="j:9")
+    await commit(journal, drop)
+    await commit(journal, drop)
+    assert [row.event_id for row in await journal.dead_letters_of("to-a", 10)] == ["j:11", "j:10"]
+    assert [row.event_id for row in await journal.set_aside(10)] == ["j:10", "j:11", "j:1"]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from headrace.buses.event_types import STARTED_WORKFLOW, SUCCEEDED_WORKFLOW, TYPES
-from headrace.buses.port import BusUnavailable, Publication, PublicationRefused
+from headrace.buses.event_types import STARTED_WORKFLOW, SUCCEEDED_WORKFLOW
+from headrace.buses.port import Publication, PublicationRefused
 from headrace.errors import Deposed
 from headrace.events.feed import Feed
 from headrace.events.inbox import Inbox
@@ -28,39 +28,9 @@ from headrace.journal.transfer import SKIP, Operator, restored
 from headrace.journal.writes import MovePosition, Publish, WantType
 from headrace.telemetry import Telemetry
 from tests.support.in_process import FastClock
+from tests.support.publishers import Picky
 
 LIMIT_S = 20.0
-
-
-class Picky:
-    """Refuses some; takes the others one after the other, as they come."""
-
-    name = "picky"
-
-    def __init__(self, *refuses: int, page: int = 20, wants: Sequence[str] = TYPES) -> None:
-        self.refuses = set(refuses)
-        self.is_away = False
-        self.page = page
-        self.attempts: list[int] = []
-        self._wants = wants
-        self.taken: list[int] = []
-
-    def wants(self, kind: str) -> bool:
-        return kind in self._wants
-
-    async def publish(self, publications: Sequence[Publication]) -> None:
-        assert publications
-        for each in publications:
-            if self.is_away:
-                raise BusUnavailable("away")
-            number = int(each.id.rpartition(":")[2])
-            self.attempts.append(number)
-            if number in self.refuses:
-                raise PublicationRefused(each.id, f"{number} is not to my taste")
-            if number not in self.taken:
-                self.taken.append(number)
-
-    async def close(self) -> None: ...
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ NOT_RUN: dict[str, list[str]] = {
         "scrape_configs:",
         "pip install 'headrace[otel]'",
     ],
+    "docs/how-to/on-call.md": ["headrace events replay"],
     "docs/how-to/temporal.md": [
         "HEADRACE_DATABASE_URL=postgresql://headrace:PASSWORD@db.example/headrace",
         "headrace migrate",

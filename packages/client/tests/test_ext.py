@@ -166,6 +166,22 @@ async def test_dead_letters(stub: Any, caller: Any) -> None:
     assert stub.targets == ["/api/orchestration/ext/events/set-aside"]
 
 
+async def test_dead_letters_are_replayed(stub: Any, caller: Any) -> None:
+    full = {"publisher": "p", "delivered": ["a"], "refused": [{"id": "b", "reason": "410"}], "left": 1}
+    stub.data({**full, "unreachable": "away"})
+    stub.data({"publisher": "p", "delivered": [], "refused": [], "left": 0})
+    found = (await ext(caller, "replay_dead_letters", request_body={"publisher": "p", "ids": ["a", "b", "c"]})).data
+    refused = [api.RefusedDeadLetter("b", "410")]
+    assert found == api.Replay(publisher="p", delivered=["a"], refused=refused, left=1, unreachable="away")
+    found = (await ext(caller, "replay_dead_letters", request_body={"publisher": "p"})).data
+    assert found == api.Replay(publisher="p", delivered=[], refused=[], left=0)
+    assert stub.targets == ["/api/orchestration/ext/events/set-aside/replay"] * 2
+    assert [json.loads(request.body) for request in stub.seen] == [
+        {"publisher": "p", "ids": ["a", "b", "c"]},
+        {"publisher": "p"},
+    ]
+
+
 # the audit trail
 
 

@@ -1,17 +1,22 @@
-"""`headrace events send`: send events to the triggers."""
+"""`headrace events`: send events to the triggers, and publish once more what a publisher rejected."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headrace.cli import display
 from headrace.cli.documents import Json, documents
-from headrace.cli.errors import Failure
+from headrace.cli.errors import USAGE, Failure
 from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
 
-group = new_group("Send events to the triggers.")
+if TYPE_CHECKING:
+    from headrace_client import DeadLetter, Replay
+
+group = new_group("Send events to the triggers; list and replay dead letters.")
 
 
 @command(group, "send", "s")
@@ -47,3 +52,86 @@ def send(
 
 def _events(count: int) -> str:
     return f"{count} event{'' if count == 1 else 's'}"
+
+
+@command(group, "dead-letters", has_ids=True)
+def dead_letters(session: Session) -> None:
+    """List the latest 100 events that a broker or an endpoint rejected, newest first.
+
+    Once the cause is removed, `headrace events replay` publishes them again.
+    """
+    letters = session.ext.list_dead_letters().data
+    session.show({"deadLetters": documents(letters)}, lambda: _letter_lines(letters), ids=(each.id for each in letters))
+
+
+def _letter_lines(letters: list[DeadLetter]) -> list[str]:
+    if not letters:
+        return ["No event is a dead letter."]
+    found: list[str] = []
+    for number, letter in enumerate(letters):
+        found += [""] if number else []
+        found += display.fact_lines(
+            [
+                ("Event", f"{letter.id} ({letter.event.get('type', '')})"),
+                ("Publisher", letter.publisher),
+                ("Since", display.moment(letter.dead_lettered_at)),
+                ("Reason", letter.reason),
+            ]
+        )
+    return found
+
+
+@command(group, "replay", has_ids=True)
+def replay(
+    session: Session,
+    events: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="EVENT", help="Ids of dead letters.  [default: all]", show_default=False),
+    ] = None,
+    publisher: Annotated[
+        str | None, typer.Option("--publisher", metavar="NAME", help="Only those of this broker or endpoint.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Publish dead letters again, in the order of their events, once the cause is removed.
+
+    Exit code 1: a publisher rejected one again, or cannot be reached; what is left stays a dead letter.
+    """
+    letters = session.ext.list_dead_letters().data
+    chosen = [each for each in letters if publisher in (None, each.publisher) and (not events or each.id in events)]
+    if unknown := sorted(set(events or ()) - {each.id for each in chosen}):
+        raise Failure(f"not a dead letter: {', '.join(unknown)}", hint="`headrace events dead-letters` lists them")
+    if not chosen:
+        session.show({"replays": []}, "No event is a dead letter.", ids=())
+        return
+    wanted: dict[str, list[str]] = {}
+    for each in reversed(chosen):
+        wanted.setdefault(each.publisher, []).append(each.id)
+    if not yes:
+        _ask(wanted)
+    done = [
+        session.ext.replay_dead_letters(request_body={"publisher": name, **({"ids": ids} if events else {})}).data
+        for name, ids in wanted.items()
+    ]
+    delivered = [event for each in done for event in each.delivered]
+    lines = [line for each in done for line in _replay_lines(each)]
+    session.show({"replays": documents(done)}, lambda: lines, ids=delivered)
+    if any(each.refused or each.left for each in done):
+        raise Failure(f"{_events(len(chosen) - len(delivered))} not delivered; they stay dead letters")
+
+
+def _ask(wanted: dict[str, list[str]]) -> None:
+    if not sys.stdin.isatty():
+        raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
+    for name, ids in wanted.items():
+        display.note(f"{_events(len(ids))} to {name}")
+    if not typer.confirm("Publish again?", err=True):
+        raise Failure("nothing was published")
+
+
+def _replay_lines(done: Replay) -> list[str]:
+    lines = [f"{done.publisher}: {_events(len(done.delivered))} delivered"]
+    lines += [f"  {each.id} was rejected again: {each.reason}" for each in done.refused]
+    if done.left:
+        lines.append(f"  {_events(done.left)} not tried: {done.unreachable or 'the request took too long'}")
+    return lines

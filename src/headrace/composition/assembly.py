@@ -149,6 +149,8 @@ async def assemble(
             await inbox.identify()
         evaluator = Evaluator(clock, services.fetch)
         stack.callback(evaluator.close)
+        buses = buses_of(settings, clock)
+        stack.push_async_callback(buses.close)
         ports = Ports(
             journal=traced,
             engine=engine,
@@ -163,6 +165,7 @@ async def assemble(
             patience_s=settings.commit_timeout_s,
             certificate_keys=parts.certificate_keys,
             release=VERSION,
+            publishers=buses.publishers,
         )
         app = create_api(
             ports=ports,
@@ -172,8 +175,6 @@ async def assemble(
             extra_routes=services.routes,
         )
 
-        buses = buses_of(settings, clock)
-        stack.push_async_callback(buses.close)
         background = Background(
             settings=settings,
             journal=journal,

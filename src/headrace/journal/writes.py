@@ -507,6 +507,13 @@ class AddDeadLetter(Write, frozen=True, kw_only=True):
     at: int
 
 
+class DropDeadLetter(Write, frozen=True, kw_only=True):
+    """The publisher has taken the event after all. Changes nothing where another request was faster."""
+
+    publisher: str
+    event_id: str
+
+
 # callers
 
 

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from headrace.auth.certificate_keys import CertificateKeys
+from headrace.buses.port import Publisher
 from headrace.clock import Clock, Ids
 from headrace.effects.port import Downstream
 from headrace.engine.port import Engine
@@ -28,6 +29,7 @@ class Ports:
     `max_triggers`: triggers that may exist at once, deleted ones not counted.
     `patience_s`: for how long an abort is tried again while other processes move its instance on.
     `release`: that of this server, which its certificates name.
+    `publishers`: where this server publishes its events, besides its own triggers.
     `compilations` bounds how many definitions of triggers are compiled at once, each on a thread; `plans` and
     `certificates`, how many of them read from the services at once; `periods`, how many certificates of periods do.
     """
@@ -45,6 +47,7 @@ class Ports:
     patience_s: float
     certificate_keys: CertificateKeys
     release: str
+    publishers: tuple[Publisher, ...] = ()
     compilations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(COMPILATIONS))
     plans: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(PLANS))
     certificates: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CERTIFICATES))

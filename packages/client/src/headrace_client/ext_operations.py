@@ -18,6 +18,7 @@ from headrace_client.models import (
     Plan,
     PlanSummary,
     ReceivedEvent,
+    Replay,
     Resolution,
     SentEvents,
     Undoing,
@@ -65,6 +66,16 @@ LIST_EVENTS: Operation[list[ReceivedEvent]] = Operation(
 )
 LIST_DEAD_LETTERS: Operation[list[DeadLetter]] = Operation(
     "list_dead_letters", "GET", "/ext/events/set-aside", READ, 200, requests.EmptyRequest, reader(list[DeadLetter])
+)
+REPLAY_DEAD_LETTERS: Operation[Replay] = Operation(
+    "replay_dead_letters",
+    "POST",
+    "/ext/events/set-aside/replay",
+    WRITE,
+    200,
+    requests.ReplayDeadLettersRequest,
+    reader(Replay),
+    body="request_body",
 )
 LIST_AUDIT: Operation[list[AuditEntry]] = Operation(
     "list_audit",

@@ -243,6 +243,17 @@ class ListEventsRequest(Request):
     conflicting: bool | None = None
 
 
+class ReplayDeadLettersRequestBody(Request, omit_defaults=True):
+    """`publisher` as the list of dead letters names it; `ids` of at most 100 events, None: the first 100."""
+
+    publisher: str
+    ids: list[str] | None = None
+
+
+class ReplayDeadLettersRequest(Request):
+    request_body: ReplayDeadLettersRequestBody
+
+
 class ListAuditRequest(Request):
     """`before` is the number of an entry; `limit` is at most 1,000."""
 

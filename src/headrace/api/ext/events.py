@@ -1,4 +1,4 @@
-"""Operations on events: send them (decision W7), list the inbox, list dead-lettered events."""
+"""Operations on events: send them (decision W7), list the inbox, list dead-lettered events and replay them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headrace.api.ext import schemas
 from headrace.api.ext.event_bodies import MAX_POINTER_CHARACTERS, events_of
 from headrace.api.idempotency import answer_response, caller_of, key_of
 from headrace.api.operations import READ, WRITE, Operation, Parameter
-from headrace.api.requests import Request
+from headrace.api.requests import Request, json_value
 from headrace.api.responses import Response, json_response, list_response
 from headrace.buses.port import DEPTH_HEADER, EVENT_HEADER
 from headrace.clock import date_time
@@ -20,6 +20,7 @@ from headrace.events import cloudevents, identity
 from headrace.events.envelope import MAX_NAME_CHARACTERS
 from headrace.events.outbox import depth_of
 from headrace.journal.records import InboxEvent
+from headrace.usecases import dead_letters
 from headrace.usecases.events import Acceptance, receive_events
 
 TAG = "Events"
@@ -94,6 +95,25 @@ async def show_dead_letters(context: Context, request: Request) -> Response:
         for row in await context.ports.journal.set_aside(MAX_DEAD_LETTERS)
     ]
     return json_response(200, json_text.encode(schemas.DeadLetterListResponse(data=letters)))
+
+
+async def replay(context: Context, request: Request) -> Response:
+    body = await request.body(context.settings.max_body_bytes)
+    wanted = json_value(request, body) if body else None
+    caller = caller_of(request, body, wanted)
+    answer = await dead_letters.replay_dead_letters(context.ports, caller, wanted)
+    return answer_response(answer, 200, _replayed)
+
+
+def _replayed(done: dead_letters.Replay) -> bytes:
+    data = schemas.Replay(
+        publisher=done.publisher,
+        delivered=list(done.delivered),
+        refused=[schemas.RefusedDeadLetter(id=each.event_id, reason=each.reason) for each in done.refused],
+        left=done.left,
+        unreachable=UNSET if done.unreachable is None else done.unreachable,
+    )
+    return json_text.encode(schemas.ReplayResponse(data=data))
 
 
 _NAME = {"type": "string", "maxLength": MAX_NAME_CHARACTERS}
@@ -172,9 +192,29 @@ OPERATIONS = (
         summary="List dead-lettered events",
         description=(
             "Published events that a broker or a webhook endpoint rejected repeatedly while it accepted others: the "
-            f"latest {MAX_DEAD_LETTERS}, newest first. They are not sent again."
+            f"latest {MAX_DEAD_LETTERS}, newest first. They are sent again when a person asks for it."
         ),
         response=schemas.DeadLetterListResponse,
         errors=(503,),
+    ),
+    Operation(
+        method="POST",
+        path="/ext/events/set-aside/replay",
+        operation_id="replayDeadLetters",
+        scope=WRITE,
+        handler=replay,
+        tag=TAG,
+        summary="Publish dead-lettered events again",
+        description=(
+            "Once the cause is removed: publishes dead letters of one publisher, in the order of their events, under "
+            f"the ids that they have always had, at most {dead_letters.MAX_AT_ONCE} in one request. An event that is "
+            "accepted is a dead letter no more; one that is rejected again stays, with the reason in the response. "
+            "404 where this server has no such publisher, or where an event is not one of its dead letters."
+        ),
+        response=schemas.ReplayResponse,
+        body=schemas.DeadLettersToReplay,
+        example={"publisher": "webhook:shop:0f8fad5bd9cb469f"},
+        takes_key=True,
+        errors=(400, 404, 413, 415, 503),
     ),
 )

@@ -104,6 +104,38 @@ class DeadLetterListResponse(Shape, kw_only=True):
     data: list[DeadLetter]
 
 
+class DeadLettersToReplay(Shape, kw_only=True):
+    publisher: Annotated[
+        str,
+        Meta(description="The broker or endpoint, as the list names it.", examples=["webhook:shop"]),
+    ]
+    ids: (
+        Annotated[
+            list[str], Meta(min_length=1, max_length=100, description="Only these events; without it the first 100.")
+        ]
+        | UnsetType
+    ) = UNSET
+
+
+class RefusedDeadLetter(Shape, kw_only=True):
+    id: Annotated[str, Meta(description="The id of the event. It stays a dead letter.")]
+    reason: str
+
+
+class Replay(Shape, kw_only=True):
+    """Dead letters that were published once more."""
+
+    publisher: str
+    delivered: Annotated[list[str], Meta(description="Ids of the events that were accepted: dead letters no more.")]
+    refused: list[RefusedDeadLetter]
+    left: Annotated[int, Meta(ge=0, description="Those asked for that were not tried.")]
+    unreachable: Annotated[str, Meta(description="Why the publisher takes nothing now.")] | UnsetType = UNSET
+
+
+class ReplayResponse(Shape, kw_only=True):
+    data: Replay
+
+
 class AuditEntry(Shape, kw_only=True):
     """A write that a caller requested."""
 

@@ -497,6 +497,10 @@ INSERT INTO set_aside (publisher, event_id, type, body, reason, at, served_s)
 SELECT r.publisher, r.event_id, r.type, r.body, r.reason, r.at, (SELECT served_s FROM time_served) FROM :rows
 ON CONFLICT (publisher, event_id) DO NOTHING
 
+-- Remove an event that the publisher has taken after all.
+-- name: DropDeadLetter
+DELETE FROM set_aside USING :rows WHERE set_aside.publisher = r.publisher AND set_aside.event_id = r.event_id
+
 -- Remove refused events stored before a moment of time served.
 -- name: ForgetDeadLetters
 DELETE FROM set_aside WHERE (publisher, event_id) IN (
@@ -1030,6 +1034,15 @@ FROM outbox WHERE seq > :after_seq ORDER BY seq LIMIT :limit
 -- Events that a publisher refused, the newest first.
 -- name: set_aside_page
 SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 ORDER BY at DESC LIMIT :limit
+
+-- Events that one publisher refused, in the order in which they happened: the ids of one journal end with a number.
+-- name: dead_letters_of
+SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE publisher = :publisher
+ORDER BY at, length(event_id), event_id LIMIT :limit
+
+-- One event that a publisher refused.
+-- name: dead_letter
+SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE publisher = :publisher AND event_id = :event_id
 
 -- The number of the last event that was ever in the outbox.
 -- name: outbox_end

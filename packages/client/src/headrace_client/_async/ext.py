@@ -27,6 +27,7 @@ from headrace_client.models import (
     Plan,
     PlanSummary,
     ReceivedEvent,
+    Replay,
     Resolution,
     Result,
     SentEvents,
@@ -74,6 +75,21 @@ class AsyncExt(AsyncBatches, AsyncNames):
     async def list_dead_letters(self, **options: Unpack[CallOptions]) -> Result[list[DeadLetter]]:
         """List the latest 100 dead letters, newest first: published events that a publisher rejected repeatedly."""
         return await self._call(operations.LIST_DEAD_LETTERS, None, {}, options)
+
+    async def replay_dead_letters(
+        self,
+        *,
+        request_body: requests.ReplayDeadLettersRequestBody | JsonObject | None = None,
+        request: requests.ReplayDeadLettersRequest | JsonObject | None = None,
+        **options: Unpack[WriteOptions],
+    ) -> Result[Replay]:
+        """Publish dead letters of a publisher again, once their cause is removed, in the order of their events.
+
+        `request_body` has its name, and the `ids` of events; without them the first 100 are tried.
+
+        An event that is accepted is a dead letter no more; one that is rejected stays.
+        """
+        return await self._call(operations.REPLAY_DEAD_LETTERS, request, {"request_body": request_body}, options)
 
     async def list_audit(
         self,
