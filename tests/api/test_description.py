@@ -32,11 +32,13 @@ NEVER_ACCEPTED = {"resolveEffect", "runPlan", "redriveInstance", "undoInstance",
         "createCertificate",
         "approvePlan",
         "rejectPlan",
+        "replayDeadLetters",
     )
 }
 """The servers that are asked have no effect that needs attention, and no instance that has done anything and ended:
 `test_resolve.py`, `test_redrive.py` and `test_undo_instance.py` make some. Nobody makes up the hash of a plan or
-of a batch; `test_plan_runs.py` runs some, `test_batches.py` starts some. A batch is canceled once.
+of a batch; `test_plan_runs.py` runs some, `test_batches.py` starts some. A batch is canceled once. The servers have no
+publisher; `test_dead_letters.py` has one.
 """
 Json = dict[str, Any]
 

@@ -388,12 +388,8 @@ class Journal(Protocol):
         """Dead letters of all publishers, newest first."""
         ...
 
-    async def dead_letters_of(self, publisher: str, limit: int) -> list[SetAside]:
-        """Dead letters of one publisher, in the order of their events, which is that of publication."""
-        ...
-
-    async def dead_letter(self, publisher: str, event_id: str) -> SetAside | None:
-        """The dead letter of this event; None where the publisher has none of it."""
+    async def dead_letters_of(self, publisher: str, limit: int, event_id: str | None = None) -> list[SetAside]:
+        """Dead letters of one publisher, in the order of their events; `event_id`: only that of this event."""
         ...
 
     def watch_inbox(self, callback: Callable[[], None]) -> None:

@@ -121,10 +121,10 @@ async def _letters(ports: Ports, wanted: Wanted) -> Sequence[SetAside]:
         return await ports.journal.dead_letters_of(wanted.publisher, MAX_AT_ONCE)
     found: list[SetAside] = []
     for event_id in wanted.event_ids:
-        letter = await ports.journal.dead_letter(wanted.publisher, event_id)
-        if letter is None:
+        letters = await ports.journal.dead_letters_of(wanted.publisher, 1, event_id)
+        if not letters:
             raise NotFound("dead letter", event_id[:100])
-        found.append(letter)
+        found += letters
     return found
 
 

@@ -18,6 +18,7 @@ from headrace_client.activity_types import (
 from headrace_client.batches import Batch, BatchItem, BatchTotal
 from headrace_client.client import AsyncClient, Client
 from headrace_client.credentials import ClientCredentials, Credentials, Security, Token
+from headrace_client.dead_letters import DeadLetter, RefusedDeadLetter, Replay
 from headrace_client.errors import ClientError, ConnectionFailure, Error, InvalidRequest, SDKError, WaitTimeout
 from headrace_client.flows import Flow, FlowMove, FlowNode, FlowSums
 from headrace_client.history import (
@@ -37,7 +38,6 @@ from headrace_client.models import (
     CertificateKeys,
     CertificateSubject,
     Continuation,
-    DeadLetter,
     DecidedPlan,
     EffectRequest,
     Event,
@@ -54,8 +54,6 @@ from headrace_client.models import (
     PlanSummary,
     PlanTotal,
     ReceivedEvent,
-    RefusedDeadLetter,
-    Replay,
     Resolution,
     Result,
     SentEvents,

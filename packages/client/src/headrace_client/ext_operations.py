@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headrace_client import requests
 from headrace_client.batches import Batch, BatchItem
+from headrace_client.dead_letters import DeadLetter, Replay
 from headrace_client.flows import Flow
 from headrace_client.models import (
     Attention,
@@ -11,14 +12,12 @@ from headrace_client.models import (
     Certificate,
     CertificateKeys,
     Continuation,
-    DeadLetter,
     DecidedPlan,
     InstanceDescription,
     InstanceSummary,
     Plan,
     PlanSummary,
     ReceivedEvent,
-    Replay,
     Resolution,
     SentEvents,
     Undoing,

@@ -488,12 +488,8 @@ class PostgresJournal:
     async def set_aside(self, limit: int) -> list[SetAside]:
         return [SetAside(*row) for row in await self._rows("set_aside_page", limit)]
 
-    async def dead_letters_of(self, publisher: str, limit: int) -> list[SetAside]:
-        return [SetAside(*row) for row in await self._rows("dead_letters_of", publisher, limit)]
-
-    async def dead_letter(self, publisher: str, event_id: str) -> SetAside | None:
-        rows = await self._rows("dead_letter", publisher, event_id)
-        return SetAside(*rows[0]) if rows else None
+    async def dead_letters_of(self, publisher: str, limit: int, event_id: str | None = None) -> list[SetAside]:
+        return [SetAside(*row) for row in await self._rows("dead_letters_of", publisher, event_id, limit)]
 
     # what an engine asks
 

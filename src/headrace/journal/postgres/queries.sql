@@ -1037,12 +1037,8 @@ SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 O
 
 -- Events that one publisher refused, in the order in which they happened: the ids of one journal end with a number.
 -- name: dead_letters_of
-SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE publisher = :publisher
-ORDER BY at, length(event_id), event_id LIMIT :limit
-
--- One event that a publisher refused.
--- name: dead_letter
-SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE publisher = :publisher AND event_id = :event_id
+SELECT publisher, event_id, type, body, reason, at FROM set_aside
+WHERE publisher = :publisher AND event_id = coalesce(CAST(:event_id AS text), event_id) ORDER BY at, length(event_id), event_id LIMIT :limit
 
 -- The number of the last event that was ever in the outbox.
 -- name: outbox_end

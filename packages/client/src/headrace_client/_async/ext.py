@@ -12,6 +12,7 @@ from headrace_client._async.batches import AsyncBatches
 from headrace_client._async.names import AsyncNames
 from headrace_client._async.paging import AsyncPages
 from headrace_client.calls import JsonObject, audit_page
+from headrace_client.dead_letters import DeadLetter, Replay
 from headrace_client.flows import Flow
 from headrace_client.models import (
     Attention,
@@ -19,7 +20,6 @@ from headrace_client.models import (
     Certificate,
     CertificateKeys,
     Continuation,
-    DeadLetter,
     DecidedPlan,
     Event,
     InstanceDescription,
@@ -27,7 +27,6 @@ from headrace_client.models import (
     Plan,
     PlanSummary,
     ReceivedEvent,
-    Replay,
     Resolution,
     Result,
     SentEvents,

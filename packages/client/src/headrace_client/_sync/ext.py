@@ -13,6 +13,7 @@ from headrace_client._sync.batches import Batches
 from headrace_client._sync.names import Names
 from headrace_client._sync.paging import Pages
 from headrace_client.calls import JsonObject, audit_page
+from headrace_client.dead_letters import DeadLetter, Replay
 from headrace_client.flows import Flow
 from headrace_client.models import (
     Attention,
@@ -20,7 +21,6 @@ from headrace_client.models import (
     Certificate,
     CertificateKeys,
     Continuation,
-    DeadLetter,
     DecidedPlan,
     Event,
     InstanceDescription,
@@ -28,7 +28,6 @@ from headrace_client.models import (
     Plan,
     PlanSummary,
     ReceivedEvent,
-    Replay,
     Resolution,
     Result,
     SentEvents,
