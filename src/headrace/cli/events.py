@@ -14,7 +14,7 @@ from headrace.cli.registration import command, new_group
 from headrace.cli.session import KeyOption, Session
 
 if TYPE_CHECKING:
-    from headrace_client import DeadLetter, Replay
+    from headrace_client import Replay
 
 group = new_group("Send events to the triggers; list and replay dead letters.")
 
@@ -61,24 +61,17 @@ def dead_letters(session: Session) -> None:
     Once the cause is removed, `headrace events replay` publishes them again.
     """
     letters = session.ext.list_dead_letters().data
-    session.show({"deadLetters": documents(letters)}, lambda: _letter_lines(letters), ids=(each.id for each in letters))
-
-
-def _letter_lines(letters: list[DeadLetter]) -> list[str]:
-    if not letters:
-        return ["No event is a dead letter."]
-    found: list[str] = []
-    for number, letter in enumerate(letters):
-        found += [""] if number else []
-        found += display.fact_lines(
-            [
-                ("Event", f"{letter.id} ({letter.event.get('type', '')})"),
-                ("Publisher", letter.publisher),
-                ("Since", display.moment(letter.dead_lettered_at)),
-                ("Reason", letter.reason),
-            ]
-        )
-    return found
+    lines: list[str] = []
+    for letter in letters:
+        facts = [
+            ("Event", f"{letter.id} ({letter.event.get('type', '')})"),
+            ("Publisher", letter.publisher),
+            ("Since", display.moment(letter.dead_lettered_at)),
+            ("Reason", letter.reason),
+        ]
+        lines += ([""] if lines else []) + display.fact_lines(facts)
+    shown = lines or ["No event is a dead letter."]
+    session.show({"deadLetters": documents(letters)}, lambda: shown, ids=(each.id for each in letters))
 
 
 @command(group, "replay", has_ids=True)

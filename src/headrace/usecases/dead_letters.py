@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from headrace.buses.port import BusUnavailable, Publication, PublicationRefused, Publisher
+from headrace.buses.port import BusUnavailable, Publication, PublicationRefused
 from headrace.errors import InvalidValue, NotFound, Unavailable
 from headrace.events.outbox import publication
 from headrace.journal.port import Unit
@@ -79,9 +80,12 @@ async def replay_dead_letters(ports: Ports, caller: Caller | None, body: object)
     Unavailable where the journal cannot be reached before the first is published.
     """
     wanted = parse_wanted(body)
-    publisher = _publisher(ports, wanted.publisher)
+    publisher = next((each for each in ports.publishers if each.name == wanted.publisher), None)
+    if publisher is None:
+        raise NotFound("publisher", wanted.publisher[:100])
     letters = await _letters(ports, wanted)
     origin = await ports.journal.identity()
+    by_itself = None if caller is None else replace(caller, key=None)
     give_up_s = ports.clock.monotonic_s() + PATIENCE_S
     delivered: list[str] = []
     refused: list[Refusal] = []
@@ -91,7 +95,10 @@ async def replay_dead_letters(ports: Ports, caller: Caller | None, body: object)
             break
         try:
             await publisher.publish([await _publication(ports, origin, letter)])
-            await _drop(ports, caller, letter)
+            unit = Unit()
+            unit.add(DropDeadLetter(publisher=letter.publisher, event_id=letter.event_id))
+            record(unit, by_itself, ports.clock.now_at(), Answer(letter.event_id))
+            await ports.journal.commit(unit)
         except PublicationRefused as refusal:
             refused.append(Refusal(letter.event_id, str(refusal)))
         except (BusUnavailable, Unavailable) as error:
@@ -107,13 +114,6 @@ async def replay_dead_letters(ports: Ports, caller: Caller | None, body: object)
     if unit:
         await ports.journal.commit(unit)
     return answer
-
-
-def _publisher(ports: Ports, name: str) -> Publisher:
-    for each in ports.publishers:
-        if each.name == name:
-            return each
-    raise NotFound("publisher", name[:100])
 
 
 async def _letters(ports: Ports, wanted: Wanted) -> Sequence[SetAside]:
@@ -136,12 +136,3 @@ async def _publication(ports: Ports, origin: str, letter: SetAside) -> Publicati
             if event.seq == int(number):
                 return publication(origin, event)
     return Publication(letter.event_id, letter.type, 0, letter.body.encode())
-
-
-async def _drop(ports: Ports, caller: Caller | None, letter: SetAside) -> None:
-    unit = Unit()
-    unit.add(DropDeadLetter(publisher=letter.publisher, event_id=letter.event_id))
-    if caller is not None:
-        by_itself = Caller(caller.principal, caller.operation, caller.client_id)
-        record(unit, by_itself, ports.clock.now_at(), Answer(letter.event_id))
-    await ports.journal.commit(unit)
