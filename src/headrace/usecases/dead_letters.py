@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -60,7 +60,7 @@ def parse_wanted(value: object) -> Wanted:
         raise InvalidValue("publisher", "must be the name of a publisher, as the list of dead letters gives it")
     if (ids := members.get("ids")) is None:
         return Wanted(name, None)
-    given: list[Any] = ids if isinstance(ids, list) else []
+    given = cast("list[Any]", ids) if isinstance(ids, list) else []
     if not 1 <= len(given) <= MAX_AT_ONCE:
         raise InvalidValue("ids", f"must be a list of 1 to {MAX_AT_ONCE} ids of events")
     for number, each in enumerate(given):
