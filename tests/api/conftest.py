@@ -21,6 +21,7 @@ from headrace.auth.authenticator import Authenticator
 from headrace.background import in_background
 from headrace.buses.port import Publisher
 from headrace.clock import RandomIds, SystemClock
+from headrace.console import Console
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.events.feed import Feed
@@ -147,6 +148,7 @@ async def served(
             telemetry=telemetry,
             authenticator=authenticator,
             extra_routes=sandbox_routes(sandbox),
+            console=Console(ports, is_open=authenticator is None, is_sandbox=True),
         )
         if authenticator is not None:
             stack.push_async_callback(authenticator.close)

@@ -14,6 +14,7 @@ from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES
 from tests.planted.reversing import REVERSING
+from tests.planted.showing import SHOWING
 from tests.planted.waiting import WAITING
 
 EVERY_BUG: tuple[Bug, ...] = (
@@ -30,5 +31,6 @@ EVERY_BUG: tuple[Bug, ...] = (
     *NAMING,
     *DECIDING,
     *DRAWING,
+    *SHOWING,
 )
 """In the order of caught.md."""

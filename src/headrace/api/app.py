@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import Any
 
-from starlette.routing import Mount, Router
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp
 
 from headrace import json_text
 from headrace.api import docs_page, editor_schema, ext, oauth, openapi, probes, stack_versions, v1, v2
@@ -36,6 +37,9 @@ TABLE: tuple[Operation, ...] = (
 )
 
 
+CONSOLE = "/console"
+
+
 @cache
 def _description() -> Description:
     """Made from the types of all operations, which takes longer than the rest of a server's start."""
@@ -53,11 +57,13 @@ def create_api(
     telemetry: Telemetry,
     authenticator: Authenticator | None = None,
     extra_routes: Sequence[Mount] = (),
+    console: ASGIApp | None = None,
     lifespan: Lifespan | None = None,
 ) -> Api:
     """The API, and after its own routes `extra_routes`: services at `/api/{service}`, with scopes of their own.
 
-    `authenticator` None: no authentication. `lifespan` as Starlette has it.
+    `authenticator` None: no authentication. `console`: what answers at `/console`, and guards itself. `lifespan` as
+    Starlette has it.
     """
     ids = ports.ids
     authenticator = authenticator or AnonymousAuthenticator(
@@ -71,7 +77,8 @@ def create_api(
         routes=[
             Mount(mount.path, app=GuardedService(mount.app, mount.path.rpartition("/")[2], authenticator, ids))
             for mount in extra_routes
-        ],
+        ]
+        + ([] if console is None else [Route(CONSOLE, console), Mount(CONSOLE, app=console)]),
         default=UnknownPaths(context),
         redirect_slashes=False,
         lifespan=lifespan,

@@ -268,4 +268,5 @@ def _authentication(settings: Settings) -> str:
 
 def _show_addresses(url: str, data: Path | None) -> None:
     display.line(f"  API        {url}/api/orchestration   (documentation: {url}/docs)")
+    display.line(f"  Console    {url}/console")
     display.line(f"  Data       {data if data is not None else 'a temporary folder, deleted at the end (--ephemeral)'}")

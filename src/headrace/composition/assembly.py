@@ -14,7 +14,7 @@ import structlog
 
 from headrace.api import create_api
 from headrace.api.version import VERSION
-from headrace.auth.authenticator import Authenticator
+from headrace.auth.authenticator import AnonymousAuthenticator, Authenticator
 from headrace.auth.certificate_keys import FILE as CERTIFICATE_KEYS
 from headrace.auth.certificate_keys import CertificateKeys
 from headrace.clock import Clock, Ids, RandomIds, SystemClock
@@ -25,6 +25,7 @@ from headrace.composition.brokers import buses_of
 from headrace.composition.engines import Surroundings, engine_of
 from headrace.composition.services import Services, real_services, sandbox_services
 from headrace.composition.stores import Store, open_store
+from headrace.console import Console
 from headrace.effects.port import Downstream
 from headrace.engine.port import Engine
 from headrace.errors import Damaged, Unavailable
@@ -173,6 +174,9 @@ async def assemble(
             telemetry=telemetry,
             authenticator=parts.authenticator,
             extra_routes=services.routes,
+            console=Console(
+                ports, is_open=isinstance(parts.authenticator, AnonymousAuthenticator), is_sandbox=bool(services.routes)
+            ),
         )
 
         background = Background(

@@ -1,0 +1,31 @@
+"""The table of screens: a path below `/console`, and the view that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from headrace.console.home import show_home
+from headrace.console.pages import Page, Place
+from headrace.console.run import download_postings, show_run
+from headrace.console.runs import show_runs
+
+__all__ = ["SCREENS", "Page", "Place", "Screen"]
+
+View = Callable[[Place], Awaitable[Page | Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    path: str
+    view: View
+
+
+SCREENS = (
+    Screen("/", show_home),
+    Screen("/runs", show_runs),
+    Screen("/runs/{id}", show_run),
+    Screen("/runs/{id}/postings.csv", download_postings),
+)

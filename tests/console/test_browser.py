@@ -1,0 +1,161 @@
+"""The pages in the distribution's Chromium: accessible at three widths in both schemes, and silent.
+
+`axe-core` looks for what keeps people with a disability out; any message of the console, such as one of the content
+security policy, fails.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from docs.generator.examples import World
+from headrace.api.app import TABLE
+from tests.conformance import programs
+from tests.console.hostile import VALUES
+from tests.support.server import Server
+
+(NEEDS_A_DECISION,) = (row for row in TABLE if row.operation_id == "listAttention")
+WIDTHS = (390, 1024, 1440)
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("chromium is not installed: the console is not looked at in a browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed: the console's accessibility is not checked")
+    folder = tmp_path_factory.mktemp("axe") / "axe"
+    shutil.copytree(Path(__file__).parent / "axe", folder, ignore=shutil.ignore_patterns("node_modules"))
+    programs.build(["npm", "ci", "--prefer-offline", "--no-update-notifier"], folder)
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+
+
+@pytest.fixture(scope="module")
+def world(shared_server: Server) -> Iterator[World]:
+    """A run that waits, and one with an effect that needs a decision."""
+    world = World.made(shared_server)
+    waiting = world.ids["INSTANCE"]
+    world.prepare(NEEDS_A_DECISION)
+    world.ids["WAITING"] = waiting
+    yield world
+    world.close()
+
+
+def paths(world: World) -> list[str]:
+    run, decision = world.ids["WAITING"], world.ids["INSTANCE"]
+    views = ("overview", "postings", "history", "audit", "raw")
+    return [
+        "/console/",
+        "/console/runs",
+        "/console/runs?status=aborted",
+        "/console/nowhere",
+        f"/console/runs/{decision}",
+        *(f"/console/runs/{run}?view={view}" for view in views),
+    ]
+
+
+def test_every_page_is_accessible_silent_and_as_wide_as_the_window(browser: Browser, axe: str, world: World) -> None:
+    found: list[str] = []
+
+    def tell(message: Any) -> None:
+        found.append(getattr(message, "text", str(message)))
+
+    for scheme in ("light", "dark"):
+        context = browser.new_context(color_scheme=scheme)  # pyright: ignore[reportArgumentType]
+        page = context.new_page()
+        page.on("console", tell)
+        page.on("pageerror", tell)
+        for path in paths(world):
+            page.set_viewport_size({"width": WIDTHS[0], "height": 900})
+            page.goto(world.server.url + path)
+            page.evaluate(axe)
+            for width in WIDTHS:
+                page.set_viewport_size({"width": width, "height": 900})
+                place = f"{path} at {width} in {scheme}"
+                violations: list[Any] = page.evaluate("axe.run().then(result => result.violations)")
+                found += [f"{place}: {each['id']} {each['nodes'][0]['html'][:200]}" for each in violations]
+                if page.evaluate("document.documentElement.scrollWidth") > width:
+                    found.append(f"{place} scrolls sideways")
+        context.close()
+    assert not [each for each in found if "404" not in each], "\n".join(found)
+
+
+def test_the_policy_is_kept_and_nothing_is_fetched_elsewhere(browser: Browser, world: World) -> None:
+    """With a hostile text in every field: no dialog, no message, no request to another address."""
+    definition = {"name": VALUES[2], "stages": [{"wait_event": {"event": "${x}"}}]}
+    workflow = world.server.post("/api/orchestration/workflows", definition).json["data"]["id"]
+    start = f"/api/orchestration/workflows/{workflow}/instances"
+    ids = [world.server.post(start, {"x": value[:500]}).json["data"]["id"] for value in VALUES[:30]]
+    context = browser.new_context()
+    page = context.new_page()
+    found: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: found.append(message.text))
+    page.on("dialog", lambda dialog: found.append(dialog.message))
+    page.on("request", lambda request: asked.append(request.url))
+    searched = "/console/runs?q=%3Cimg+src%3Dx+onerror%3Dalert(1)%3E"
+    for path in (*paths(world)[:3], searched, *(f"/console/runs/{each}" for each in ids[:6])):
+        page.goto(world.server.url + path)
+    context.close()
+    assert found == []
+    assert [url for url in asked if not url.startswith(world.server.url)] == []
+
+
+def test_without_scripts_a_customer_leads_to_the_posting_in_three_clicks(browser: Browser, world: World) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{world.server.url}/console/")
+    clicks = 0
+
+    def click(name: str, *, role: Any = "link", number: int = 0) -> None:
+        nonlocal clicks
+        page.get_by_role(role, name=name, exact=True).nth(number).click()
+        clicks += 1
+
+    click("Runs")
+    page.get_by_label("Search").fill("userID=42")
+    page.get_by_label("Search").press("Enter")
+    page.locator("table a").first.click()
+    clicks += 1
+    click("Postings")
+    assert page.get_by_text("Created transaction:").count() == 1
+    assert clicks <= 4
+    context.close()
+
+
+def test_the_keyboard_alone_is_enough(browser: Browser, world: World) -> None:
+    """The first stop skips to the content, and every link can be reached and is seen to be."""
+    context = browser.new_context()
+    page: Page = context.new_page()
+    page.goto(f"{world.server.url}/console/runs")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id || location.hash") in ("main", "#main")
+    seen: set[str] = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.textContent.trim()"))
+        if page.evaluate("document.activeElement.matches('table a')"):
+            break
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/runs/*")
+    assert page.get_by_role("heading", level=1).text_content() is not None
+    context.close()

@@ -1,0 +1,94 @@
+"""Bugs of the console: pages that mislead, that let a text become an element, or that show themselves to anybody."""
+
+from __future__ import annotations
+
+from tests.planted.bugs import Bug, Change
+
+_SCREENS = "tests/console/test_screens.py"
+_HOSTILE = "tests/console/test_hostile.py"
+_POSTINGS = "tests/pictures/test_postings.py"
+_SITE = "src/headrace/console/site.py"
+_RUN = "src/headrace/console/run.py"
+_RUNS = "src/headrace/console/runs.py"
+_WORDS = "src/headrace/console/words.py"
+_RENDERING = "src/headrace/console/rendering.py"
+_LIST = "src/headrace/pictures/postings.py"
+
+
+def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
+    return Bug(name, (Change(file, find, put),), suites)
+
+
+SHOWING: tuple[Bug, ...] = (
+    _bug("pages do not escape", _RENDERING, "autoescape=True", "autoescape=False", _HOSTILE),
+    _bug(
+        "control and direction characters reach a page as they are",
+        _RENDERING,
+        "    return visible(str(value))\n",
+        "    return str(value)\n",
+        _HOSTILE,
+    ),
+    _bug(
+        "a cell of the CSV is a formula",
+        _RUN,
+        '    return f"\'{shown}" if shown.startswith(_FORMULA) else shown\n',
+        "    return shown\n",
+        _HOSTILE,
+    ),
+    _bug(
+        "the console shows itself to other machines",
+        _SITE,
+        "        if not is_here:\n",
+        "        if False:\n",
+        _SCREENS,
+    ),
+    _bug(
+        "the console shows itself without a sign-in",
+        _SITE,
+        "        if not self.is_open:\n",
+        "        if False:\n",
+        _SCREENS,
+    ),
+    _bug(
+        "a page may run scripts of other sites",
+        _SITE,
+        "default-src 'none'; script-src 'self'",
+        "default-src *; script-src *",
+        _SCREENS,
+    ),
+    _bug(
+        "an error shows what only the log should have",
+        _SITE,
+        "Its log has the reason under {identity}.",
+        "Its log has the reason under {identity}: {error}",
+        _SCREENS,
+    ),
+    _bug(
+        "a page begins with the last row of the one before",
+        _RUNS,
+        "last = found[ROWS - 1]",
+        "last = found[ROWS - 2]",
+        _SCREENS,
+    ),
+    _bug(
+        "an aborted run is said to have failed",
+        _WORDS,
+        '"aborted" if instance.error == CANCELED else "failed"',
+        '"failed"',
+        _SCREENS,
+    ),
+    _bug(
+        "a balance counts what is planned",
+        _LIST,
+        '        if move.state == "booked":\n',
+        "        if move.state:\n",
+        _POSTINGS,
+    ),
+    _bug(
+        "money that is missing is said to be accounted for",
+        _LIST,
+        '"off" if not sums.is_conserved else "open"',
+        '"open"',
+        _POSTINGS,
+    ),
+)
