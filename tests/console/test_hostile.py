@@ -46,6 +46,8 @@ async def test_every_page_keeps_its_shape(runs: Runs) -> None:
         for number, (page, harmless) in enumerate(zip(await pages_with(runs, text), safe, strict=True)):
             if number < 5:
                 assert page.shape == harmless.shape, (value, number)
+            if number == 0:
+                assert visible(text) in page.text, value
             assert all(link.startswith(("/console", "?", "#")) for link in page.links), value
             assert {tag for tag, _ in page.shape} <= {tag for each in safe for tag, _ in each.shape}, value
             assert not any(name.startswith("on") for _, names in page.shape for name in names), value
