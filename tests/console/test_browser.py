@@ -66,6 +66,8 @@ def paths(world: World) -> list[str]:
         "/console/runs?status=aborted",
         "/console/nowhere",
         f"/console/runs/{decision}",
+        f"/console/runs/{decision}/decide",
+        *(f"/console/runs/{run}/{action}" for action in ("abort", "send-event", "redrive")),
         *(f"/console/runs/{run}?view={view}" for view in views),
     ]
 
@@ -136,6 +138,27 @@ def test_without_scripts_a_customer_leads_to_the_posting_in_three_clicks(browser
     click("Postings")
     assert page.get_by_text("Created transaction:").count() == 1
     assert clicks <= 4
+    context.close()
+
+
+def test_a_person_decides_without_scripts(browser: Browser, world: World) -> None:
+    """From Home to the decision; the run goes on, and the trail names the operation."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{world.server.url}/console/")
+    page.get_by_role("link", name="needs a decision").click()
+    page.locator("table a").first.click()
+    page.get_by_role("link", name="Decide").click()
+    assert page.get_by_text("CreateTransferInitiation").count() == 1
+    page.get_by_role("button", name="Store the decision").click()
+    assert page.get_by_role("heading", level=1).text_content(), "an empty form is not sent"
+    page.get_by_label("It was booked").check()
+    page.get_by_label("What you have seen").fill("line 7 of the statement")
+    page.get_by_label("Reason").fill("the bank has paid it")
+    page.get_by_role("button", name="Store the decision").click()
+    assert page.get_by_role("status").text_content() == "✓ The decision is stored."
+    page.get_by_role("link", name="Audit").click()
+    assert page.get_by_text("resolveEffect").count() == 1
     context.close()
 
 

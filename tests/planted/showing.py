@@ -11,6 +11,8 @@ _SITE = "src/headrace/console/site.py"
 _RUN = "src/headrace/console/run.py"
 _RUNS = "src/headrace/console/runs.py"
 _WORDS = "src/headrace/console/words.py"
+_ACTIONS = "tests/console/test_actions.py"
+_ACTS = "src/headrace/console/actions.py"
 _RENDERING = "src/headrace/console/rendering.py"
 _LIST = "src/headrace/pictures/postings.py"
 
@@ -76,6 +78,41 @@ SHOWING: tuple[Bug, ...] = (
         '"aborted" if instance.error == CANCELED else "failed"',
         '"failed"',
         _SCREENS,
+    ),
+    _bug(
+        "a form of another site is taken",
+        _SITE,
+        "        if not is_ours:\n",
+        "        if False:\n",
+        _ACTIONS,
+    ),
+    _bug(
+        "a form that is sent twice acts twice",
+        _ACTS,
+        "CallerKey(key, fingerprint, ANONYMOUS.key_owner)",
+        "CallerKey(key + str(id(form)), fingerprint, ANONYMOUS.key_owner)",
+        _ACTIONS,
+    ),
+    _bug(
+        "an action is not in the audit trail",
+        _ACTS,
+        "    await abort_with_reason(ports, caller, instance_id,",
+        "    await abort_with_reason(ports, None, instance_id,",
+        _ACTIONS,
+    ),
+    _bug(
+        "an abort is said to leave no money on its way",
+        "src/headrace/pictures/moves.py",
+        'if move.state == "planned" else move for move in flow.moves)',
+        'if move.state == "nothing" else move for move in flow.moves)',
+        _ACTIONS,
+    ),
+    _bug(
+        "a form that was refused forgets its key",
+        _ACTS,
+        "        page = await _form(place, form, str(error))\n",
+        '        page = await _form(place, {**form, "key": "console:x"}, str(error))\n',
+        _ACTIONS,
     ),
     _bug(
         "a balance counts what is planned",

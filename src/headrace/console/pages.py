@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from headrace.usecases.ports import Ports
@@ -16,12 +17,14 @@ class Page:
     template: str
     title: str
     values: dict[str, Any] = field(default_factory=dict[str, Any])
+    status: HTTPStatus = HTTPStatus.OK
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A request for a screen: the parts of the server, the query and the parameters in the path."""
+    """A request for a screen: the parts of the server, the query, the parameters in the path, and the form sent."""
 
     ports: Ports
     query: Mapping[str, str]
     params: Mapping[str, str]
+    form: Mapping[str, str] = field(default_factory=dict[str, str])

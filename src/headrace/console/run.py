@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from headrace.console.actions import ACTIONS, actions_for
 from headrace.console.pages import Page, Place
 from headrace.console.words import STATUS_WORDS, status_of, waits_for
 from headrace.errors import NotFound
@@ -65,17 +66,20 @@ async def show_run(place: Place) -> Page:
     instance = found.instance
     steps = await _steps(ports, instance)
     last = next((step.calls for step in reversed(steps) if step.stage is not None), ())
+    status = status_of(instance, [call.row for call in last])
     workflow = await ports.journal.workflow(instance.workflow_id)
     values: dict[str, Any] = {
         "instance": instance,
         "found": found,
-        "status": STATUS_WORDS[status_of(instance, [call.row for call in last])],
+        "status": STATUS_WORDS[status],
         "waits_for": waits_for(instance),
         "stage_count": len(steps),
         "workflow": workflow,
         "variables": msgspec.json.decode(instance.variables),
         "view": view,
         "views": VIEWS,
+        "actions": actions_for(status),
+        "done": ACTIONS[done].done if (done := place.query.get("done")) in ACTIONS else "",
         "steps": steps,
         "begun": sum(step.stage is not None for step in steps),
     }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from headrace.console.actions import perform_action, show_action
 from headrace.console.home import show_home
 from headrace.console.pages import Page, Place
 from headrace.console.run import download_postings, show_run
@@ -19,8 +20,11 @@ View = Callable[[Place], Awaitable[Page | Response]]
 
 @dataclass(frozen=True, slots=True)
 class Screen:
+    """`post`: what the form of the screen is sent to; None: it has none."""
+
     path: str
     view: View
+    post: View | None = None
 
 
 SCREENS = (
@@ -28,4 +32,5 @@ SCREENS = (
     Screen("/runs", show_runs),
     Screen("/runs/{id}", show_run),
     Screen("/runs/{id}/postings.csv", download_postings),
+    Screen("/runs/{id}/{action}", show_action, perform_action),
 )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from hmac import compare_digest
 from http import HTTPStatus
 from ipaddress import ip_address
+from urllib.parse import parse_qsl
 
 import structlog
 from starlette.requests import Request
@@ -31,6 +34,8 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
+FORM = "application/x-www-form-urlencoded"
+MAX_FORM_BYTES = 64 << 10
 _STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
     (InvalidValue, HTTPStatus.BAD_REQUEST),
@@ -50,7 +55,11 @@ class Console:
         self.ports = ports
         self.is_open = is_open
         self.is_sandbox = is_sandbox
-        routes = [Route(screen.path, self._endpoint(screen), methods=["GET"]) for screen in SCREENS]
+        self._token = ports.ids.new()
+        routes = [
+            Route(screen.path, self._endpoint(screen), methods=["GET"] if screen.post is None else ["GET", "POST"])
+            for screen in SCREENS
+        ]
         routes.append(Route("/static/{name}", _static, methods=["GET"]))
         self._router = Router(routes, default=self._unknown)
 
@@ -68,10 +77,13 @@ class Console:
         return endpoint
 
     async def _shown(self, screen: Screen, request: Request) -> Response:
-        place = Place(self.ports, dict(request.query_params), dict(request.path_params))
         try:
             self._guard(request)
-            shown = await screen.view(place)
+            place = Place(self.ports, dict(request.query_params), dict(request.path_params))
+            if request.method == "POST" and screen.post is not None:
+                shown = await screen.post(replace(place, form=await self._form(request)))
+            else:
+                shown = await screen.view(place)
         except _Refused as refused:
             return self._page(request, Page("message.html", refused.title, {"text": str(refused)}), refused.status)
         except HeadraceError as error:
@@ -85,7 +97,7 @@ class Console:
         if isinstance(shown, Response):
             shown.headers.update({name: value for name, value in HEADERS.items() if name not in shown.headers})
             return shown
-        return self._page(request, shown, HTTPStatus.OK)
+        return self._page(request, shown, shown.status)
 
     def _guard(self, request: Request) -> None:
         """Raise _Refused for a caller that the console shows nothing to."""
@@ -107,12 +119,33 @@ class Console:
                 "This server has no authentication, so its console answers to this machine only.",
             )
 
+    async def _form(self, request: Request) -> dict[str, str]:
+        """The fields of a form of this server. Raises _Refused for one that another site may have made."""
+        content = b""
+        async for part in request.stream():
+            content += part
+            if len(content) > MAX_FORM_BYTES:
+                raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too long", "No form of the console is so long.")
+        if request.headers.get("content-type", "").partition(";")[0].strip() != FORM:
+            raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a form", f"A form is sent as {FORM}.")
+        fields = dict(parse_qsl(content.decode(errors="replace"), keep_blank_values=True))
+        is_ours = compare_digest(fields.get("token", "").encode(), self._token.encode())
+        if not is_ours:
+            raise _Refused(
+                HTTPStatus.FORBIDDEN,
+                "An old form",
+                "This form was not made by this server since its start. Nothing was done: go back, reload, and send it "
+                "again.",
+            )
+        return fields
+
     def _page(self, request: Request, page: Page, status: HTTPStatus) -> Response:
         values = {
             "now_at": self.ports.clock.now_at(),
             "path": f"/console{request.url.path}",
             "title": page.title,
             "is_sandbox": self.is_sandbox,
+            "token": self._token,
             **page.values,
         }
         return HTMLResponse(rendered(page.template, values), status, HEADERS)

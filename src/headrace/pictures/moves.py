@@ -257,6 +257,12 @@ def joined(moves: Iterable[Move]) -> list[Move]:
 MAX_NODES = 60
 
 
+def halted(flow: Flow) -> Flow:
+    """The flow if nothing more is made: what is planned will not be, so that money on its way is stuck."""
+    moves = (move._replace(state="unmade") if move.state == "planned" else move for move in flow.moves)
+    return replace(flow, moves=tuple(moves))
+
+
 def grouped(flow: Flow, limit: int = MAX_NODES) -> Flow:
     """The flow; where it has more nodes than the limit, with accounts put together by their address but its end."""
     if len(flow.nodes) <= limit:

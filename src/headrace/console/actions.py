@@ -1,0 +1,210 @@
+"""Actions on one run: send the event that it waits for, abort it, redrive it, decide about an effect.
+
+Each is a form that shows first what it will do. A form carries the Idempotency-Key that it was made with, so that a
+double click, Back and Resend do one thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, cast
+
+import msgspec
+from starlette.responses import RedirectResponse, Response
+
+from headrace.auth.principal import ANONYMOUS
+from headrace.console.pages import Page, Place
+from headrace.console.words import STATUS_WORDS, status_of, waits_for
+from headrace.effects import port
+from headrace.effects.evidence import moved_by, speaks_for
+from headrace.effects.settlement import Doubt
+from headrace.errors import (
+    AlreadyEnded,
+    HeadraceError,
+    InvalidValue,
+    NotFound,
+    NotInThisState,
+    NotResolvable,
+    NotRunnable,
+    Silent,
+    Unavailable,
+)
+from headrace.journal.lists import NEWEST, AttentionList
+from headrace.pictures.amounts import amount_text
+from headrace.pictures.moves import OPEN, WORDS, halted
+from headrace.pictures.postings import posted_moves
+from headrace.usecases.descriptions import described
+from headrace.usecases.flows import case_flow
+from headrace.usecases.idempotency import Caller, CallerKey
+from headrace.usecases.instances import abort_with_reason, send_event
+from headrace.usecases.ports import Ports
+from headrace.usecases.redrive import redrive_instance
+from headrace.usecases.resolve import resolve_effect
+from headrace.workflows.activities import ACTIVITIES
+
+Form = Mapping[str, str]
+Perform = Callable[[Ports, Caller, str, Form], Awaitable[str]]
+"""Carries an action out; returns the id of the run to show then."""
+
+_STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
+    (InvalidValue, HTTPStatus.BAD_REQUEST),
+    (AlreadyEnded, HTTPStatus.CONFLICT),
+    (NotInThisState, HTTPStatus.CONFLICT),
+    (NotResolvable, HTTPStatus.CONFLICT),
+    (NotRunnable, HTTPStatus.CONFLICT),
+    (Silent, HTTPStatus.SERVICE_UNAVAILABLE),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`operation`: the API's name, for the audit trail. `statuses`: of the runs that it is for. `done`: said then."""
+
+    title: str
+    button: str
+    operation: str
+    statuses: tuple[str, ...]
+    done: str
+    perform: Perform
+
+
+async def _send_event(ports: Ports, caller: Caller, instance_id: str, form: Form) -> str:
+    await send_event(ports, caller, instance_id, {"name": form.get("event", "")})
+    return instance_id
+
+
+async def _abort(ports: Ports, caller: Caller, instance_id: str, form: Form) -> str:
+    await abort_with_reason(ports, caller, instance_id, {"reason": form.get("reason", "")})
+    return instance_id
+
+
+async def _redrive(ports: Ports, caller: Caller, instance_id: str, form: Form) -> str:
+    answer = await redrive_instance(ports, caller, instance_id, {"reason": form.get("reason", "")})
+    return answer.target
+
+
+async def _decide(ports: Ports, caller: Caller, instance_id: str, form: Form) -> str:
+    place = [form.get(name, "") for name in ("stage", "position")]
+    if not all(text.isascii() and text.isdigit() and len(text) < 10 for text in place):
+        raise InvalidValue("stage", "is not that of an effect: open this page again")
+    decision = {
+        "outcome": form.get("outcome", ""),
+        "evidence": {"text": form.get("evidence", "")},
+        "reason": form.get("reason", ""),
+    }
+    await resolve_effect(ports, caller, instance_id, int(place[0]), int(place[1]), decision)
+    return instance_id
+
+
+_OPEN = ("running", "waiting", "retrying", "attention")
+ACTIONS: dict[str, Action] = {
+    "send-event": Action("Send event", "Send the event", "sendEvent", ("waiting",), "The event was sent.", _send_event),
+    "decide": Action(
+        "Decide", "Store the decision", "resolveEffect", ("attention",), "The decision is stored.", _decide
+    ),
+    "redrive": Action("Redrive", "Redrive it", "redriveInstance", ("failed",), "This run continues it.", _redrive),
+    "abort": Action("Abort", "Abort and leave the money where it is", "abortInstance", _OPEN, "It is aborted.", _abort),
+}
+"""By their paths, in the order of their buttons."""
+
+
+def actions_for(status: str) -> dict[str, Action]:
+    """The actions that a run in this status offers."""
+    return {name: action for name, action in ACTIONS.items() if status in action.statuses}
+
+
+async def show_action(place: Place) -> Page:
+    """The form of an action, with what it will do. Raises NotFound."""
+    return await _form(place, {"key": f"console:{place.ports.ids.new()}"}, "")
+
+
+async def perform_action(place: Place) -> Page | Response:
+    """Carry the action out, and show the run; or the form as it was filled in, with the reason. Raises NotFound."""
+    name, instance_id, form = place.params["action"], place.params["id"].lower(), place.form
+    action = ACTIONS.get(name)
+    if action is None:
+        raise NotFound("action", name[:40])
+    meant = {key: value for key, value in form.items() if key not in ("token", "key")}
+    fingerprint = sha256(msgspec.json.encode([action.operation, instance_id, meant], order="sorted")).digest()
+    key = form.get("key", "")
+    if not key.startswith("console:") or len(key) > 100:
+        raise InvalidValue("key", "is not one of this form: open the page again")
+    caller = Caller(ANONYMOUS.name, action.operation, key=CallerKey(key, fingerprint, ANONYMOUS.key_owner))
+    try:
+        target = await action.perform(place.ports, caller, instance_id, form)
+    except HeadraceError as error:
+        status = next((code for kind, code in _STATUSES if isinstance(error, kind)), None)
+        if status is None:
+            raise
+        page = await _form(place, form, str(error))
+        return Page(page.template, page.title, page.values, status)
+    return RedirectResponse(f"/console/runs/{target}?done={name}", HTTPStatus.SEE_OTHER)
+
+
+async def _form(place: Place, filled: Form, error: str) -> Page:
+    name, instance_id, ports = place.params["action"], place.params["id"].lower(), place.ports
+    action = ACTIONS.get(name)
+    if action is None:
+        raise NotFound("action", name[:40])
+    instance = (await described(ports, instance_id)).instance
+    rows = await ports.journal.activities(instance_id, instance.stages[-1].number) if instance.stages else []
+    status = status_of(instance, rows)
+    flow = (await case_flow(ports, instance_id)).flow
+    awaited, then = waits_for(instance), halted(flow)
+    values: dict[str, Any] = {
+        "instance": instance,
+        "action": action,
+        "name": name,
+        "status": STATUS_WORDS[status],
+        "is_offered": status in action.statuses,
+        "filled": filled,
+        "error": error,
+        "awaited": awaited.removeprefix("event ") if awaited.startswith("event ") else "",
+        "stays": [
+            f"{amount_text(amount, asset)} at {then.title(node)} ({then.caption(node)})"
+            for node in then.nodes
+            for asset, amount in then.balance(node).items()
+            if then.standing(node, asset) == "stuck"
+        ],
+        "unknown": [each for each in posted_moves(flow) if each.move.state in OPEN],
+        "follow": [each for each in posted_moves(flow) if each.move.state in ("planned", "unmade", "refused")],
+        "words": WORDS,
+        "effect": await _effect(ports, instance_id) if name == "decide" else None,
+    }
+    return Page("action.html", f"{action.title}: run {instance_id[-12:]}", values)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An effect about which a person has to decide, and what speaks for each verdict."""
+
+    stage: int
+    position: int
+    name: str
+    amount: str
+    attempts: int
+    last_failure: str
+    for_booked: str
+    for_not_booked: str
+
+
+async def _effect(ports: Ports, instance_id: str) -> Question | None:
+    for row in await ports.journal.attention_after(AttentionList(instance_id), NEWEST, 1):
+        service = ACTIVITIES[row.name].service
+        moved = moved_by(port.Request(service, row.request_method, row.request_path, row.request_body))
+        doubt, is_aborted = cast("Doubt", row.attention or "not_found"), row.terminated_at is not None
+        return Question(
+            row.stage,
+            row.position,
+            row.name,
+            "" if moved is None else amount_text(*moved),
+            row.attempt,
+            row.last_failure or "",
+            speaks_for(doubt, "booked", is_aborted=is_aborted),
+            speaks_for(doubt, "not_booked", is_aborted=is_aborted),
+        )
+    return None
