@@ -148,7 +148,7 @@ async def served(
             telemetry=telemetry,
             authenticator=authenticator,
             extra_routes=sandbox_routes(sandbox),
-            console=Console(ports, is_open=authenticator is None, is_sandbox=True),
+            console=Console(ports, authenticator, is_sandbox=True),
         )
         if authenticator is not None:
             stack.push_async_callback(authenticator.close)

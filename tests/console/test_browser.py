@@ -6,6 +6,7 @@ security policy, fails.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,27 @@ def test_a_person_decides_without_scripts(browser: Browser, world: World) -> Non
     assert page.get_by_role("status").text_content() == "✓ The decision is stored."
     page.get_by_role("link", name="Audit").click()
     assert page.get_by_text("resolveEffect").count() == 1
+    context.close()
+
+
+def test_a_client_signs_in_with_a_real_browser(browser: Browser, start_server: Any) -> None:
+    """The cookie is for safe connections, which a browser takes a loopback address for."""
+    server: Server = start_server(arguments=["--auth"])
+    told = dict(re.findall(r"export (HEADRACE_CLIENT_\w+)=(\S+)", server.log()))
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(f"{server.url}/console/runs?status=failed")
+    page.get_by_label("Client id").fill(told["HEADRACE_CLIENT_ID"])
+    page.get_by_label("Secret").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+    assert page.get_by_role("alert").count() == 1
+    page.get_by_label("Secret").fill(told["HEADRACE_CLIENT_SECRET"])
+    page.get_by_role("button", name="Sign in").click()
+    assert page.url == f"{server.url}/console/runs?status=failed"
+    assert page.get_by_text("No run matches.").count() == 1
+    page.get_by_role("button", name="Sign out").click()
+    page.goto(f"{server.url}/console/")
+    assert page.get_by_role("heading", level=1).text_content() == "Sign in"
     context.close()
 
 

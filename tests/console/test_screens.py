@@ -5,18 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from pathlib import Path
 
 import pytest
 
-from headrace.clock import SystemClock
 from headrace.console import words
 from headrace.console.rendering import assets
 from headrace.console.site import HEADERS
 from headrace.errors import Unavailable
-from tests.api.conftest import served
 from tests.console.conftest import Parsed, Runs
-from tests.support.tokens import Documents, authenticator_of, published
 
 VIEWS = ("overview", "postings", "history", "audit", "raw")
 
@@ -177,14 +173,6 @@ async def test_a_bug_is_a_page_with_the_id_of_its_log_line(runs: Runs, monkeypat
     monkeypatch.setattr(runs.live.journal, "summaries_after", broken)
     page = await runs.page("/runs", 500)
     assert "Its log has the reason under" in page.text and "secret" not in page.text
-
-
-async def test_a_server_with_authentication_shows_nothing_without_a_sign_in(tmp_path: Path) -> None:
-    documents = Documents(published("k1"), published("k2"), published("r1", "RS256"))
-    async with served(tmp_path, authenticator=authenticator_of(documents, SystemClock())) as live:
-        for path in ("/console", "/console/runs", "/console/runs/none"):
-            response = await live.http.get(path)
-            assert response.status_code == 403 and "no sign-in" in response.text
 
 
 async def test_a_page_of_another_site_gets_nothing(runs: Runs) -> None:

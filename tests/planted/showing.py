@@ -13,6 +13,8 @@ _RUNS = "src/headrace/console/runs.py"
 _WORDS = "src/headrace/console/words.py"
 _ACTIONS = "tests/console/test_actions.py"
 _ACTS = "src/headrace/console/actions.py"
+_SIGNINS = "tests/console/test_signin.py"
+_SIGNIN = "src/headrace/console/signin.py"
 _RENDERING = "src/headrace/console/rendering.py"
 _LIST = "src/headrace/pictures/postings.py"
 
@@ -46,10 +48,74 @@ SHOWING: tuple[Bug, ...] = (
     ),
     _bug(
         "the console shows itself without a sign-in",
+        _SIGNIN,
+        "        if self._authenticator is None:\n            return Visitor",
+        "        if not request.cookies:\n            return Visitor",
+        _SIGNINS,
+    ),
+    _bug(
+        "a client without the scope reads everything",
         _SITE,
-        "        if not self.is_open:\n",
-        "        if False:\n",
-        _SCREENS,
+        "            if not visitor.principal.may(READ):\n",
+        "            if False:\n",
+        _SIGNINS,
+    ),
+    _bug(
+        "a client without the scope acts",
+        _ACTS,
+        "    if not principal.may(action.scope):\n",
+        "    if False:\n",
+        _SIGNINS,
+    ),
+    _bug("to write is to decide", _ACTS, "_decide, APPROVE\n", "_decide, WRITE\n", _SIGNINS),
+    _bug(
+        "the audit trail does not name who acted",
+        _ACTS,
+        "Caller(principal.name, action.operation,",
+        'Caller("anonymous", action.operation,',
+        _SIGNINS,
+    ),
+    _bug(
+        "a form of another session is taken",
+        _SIGNIN,
+        "+ token.encode()).hexdigest()",
+        ").hexdigest()",
+        _SIGNINS,
+    ),
+    _bug(
+        "the way back from the sign-in leads anywhere",
+        _SIGNIN,
+        'is_safe = text.startswith("/console/") and',
+        'is_safe = text.startswith("/") and',
+        _SIGNINS,
+    ),
+    _bug(
+        "a script can read the session",
+        _SIGNIN,
+        'granted.token, max_age=granted.life_s, path="/", secure=True, httponly=True',
+        'granted.token, max_age=granted.life_s, path="/", secure=True, httponly=False',
+        _SIGNINS,
+    ),
+    _bug(
+        "the session goes over any connection",
+        _SIGNIN,
+        'granted.life_s, path="/", secure=True',
+        'granted.life_s, path="/", secure=False',
+        _SIGNINS,
+    ),
+    _bug(
+        "a sign-out keeps the session",
+        _SIGNIN,
+        '    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="lax")\n',
+        "",
+        _SIGNINS,
+    ),
+    _bug(
+        "another site signs somebody in",
+        "src/headrace/console/forms.py",
+        "    if not is_own_form(request):\n",
+        "    if False:\n",
+        _SIGNINS,
     ),
     _bug(
         "a page may run scripts of other sites",
@@ -81,16 +147,16 @@ SHOWING: tuple[Bug, ...] = (
     ),
     _bug(
         "a form of another site is taken",
-        _SITE,
-        "        if not is_ours:\n",
-        "        if False:\n",
+        "src/headrace/console/forms.py",
+        "    if not compare_digest(",
+        "    if False and not compare_digest(",
         _ACTIONS,
     ),
     _bug(
         "a form that is sent twice acts twice",
         _ACTS,
-        "CallerKey(key, fingerprint, ANONYMOUS.key_owner)",
-        "CallerKey(key + str(id(form)), fingerprint, ANONYMOUS.key_owner)",
+        "CallerKey(key, fingerprint, principal.key_owner)",
+        "CallerKey(key + str(id(form)), fingerprint, principal.key_owner)",
         _ACTIONS,
     ),
     _bug(

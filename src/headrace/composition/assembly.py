@@ -175,7 +175,9 @@ async def assemble(
             authenticator=parts.authenticator,
             extra_routes=services.routes,
             console=Console(
-                ports, is_open=isinstance(parts.authenticator, AnonymousAuthenticator), is_sandbox=bool(services.routes)
+                ports,
+                None if isinstance(parts.authenticator, AnonymousAuthenticator) else parts.authenticator,
+                is_sandbox=bool(services.routes),
             ),
         )
 

@@ -15,7 +15,8 @@ from typing import Any, cast
 import msgspec
 from starlette.responses import RedirectResponse, Response
 
-from headrace.auth.principal import ANONYMOUS
+from headrace.auth.clients import APPROVE, WRITE
+from headrace.auth.principal import Principal
 from headrace.console.pages import Page, Place
 from headrace.console.words import STATUS_WORDS, status_of, waits_for
 from headrace.effects import port
@@ -25,6 +26,7 @@ from headrace.errors import (
     AlreadyEnded,
     HeadraceError,
     InvalidValue,
+    NotAllowed,
     NotFound,
     NotInThisState,
     NotResolvable,
@@ -62,7 +64,10 @@ _STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`operation`: the API's name, for the audit trail. `statuses`: of the runs that it is for. `done`: said then."""
+    """`operation`: the API's name, for the audit trail. `statuses`: of the runs that it is for. `done`: said then.
+
+    `scope`: what it needs, as the operation does.
+    """
 
     title: str
     button: str
@@ -70,6 +75,7 @@ class Action:
     statuses: tuple[str, ...]
     done: str
     perform: Perform
+    scope: str = WRITE
 
 
 async def _send_event(ports: Ports, caller: Caller, instance_id: str, form: Form) -> str:
@@ -104,7 +110,7 @@ _OPEN = ("running", "waiting", "retrying", "attention")
 ACTIONS: dict[str, Action] = {
     "send-event": Action("Send event", "Send the event", "sendEvent", ("waiting",), "The event was sent.", _send_event),
     "decide": Action(
-        "Decide", "Store the decision", "resolveEffect", ("attention",), "The decision is stored.", _decide
+        "Decide", "Store the decision", "resolveEffect", ("attention",), "The decision is stored.", _decide, APPROVE
     ),
     "redrive": Action("Redrive", "Redrive it", "redriveInstance", ("failed",), "This run continues it.", _redrive),
     "abort": Action("Abort", "Abort and leave the money where it is", "abortInstance", _OPEN, "It is aborted.", _abort),
@@ -112,9 +118,11 @@ ACTIONS: dict[str, Action] = {
 """By their paths, in the order of their buttons."""
 
 
-def actions_for(status: str) -> dict[str, Action]:
-    """The actions that a run in this status offers."""
-    return {name: action for name, action in ACTIONS.items() if status in action.statuses}
+def actions_for(status: str, principal: Principal) -> dict[str, Action]:
+    """The actions that a run in this status offers to a principal."""
+    return {
+        name: action for name, action in ACTIONS.items() if status in action.statuses and principal.may(action.scope)
+    }
 
 
 async def show_action(place: Place) -> Page:
@@ -133,7 +141,11 @@ async def perform_action(place: Place) -> Page | Response:
     key = form.get("key", "")
     if not key.startswith("console:") or len(key) > 100:
         raise InvalidValue("key", "is not one of this form: open the page again")
-    caller = Caller(ANONYMOUS.name, action.operation, key=CallerKey(key, fingerprint, ANONYMOUS.key_owner))
+    principal = place.visitor.principal
+    if not principal.may(action.scope):
+        raise NotAllowed(action.scope)
+    caller_key = CallerKey(key, fingerprint, principal.key_owner)
+    caller = Caller(principal.name, action.operation, principal.client_id, caller_key)
     try:
         target = await action.perform(place.ports, caller, instance_id, form)
     except HeadraceError as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from headrace.auth.principal import Principal
 from headrace.usecases.ports import Ports
 
 
@@ -21,10 +22,20 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Visitor:
+    """A person at the console: what it may do, its name, and what its forms carry to prove that they are its own."""
+
+    principal: Principal
+    name: str
+    form_token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
-    """A request for a screen: the parts of the server, the query, the parameters in the path, and the form sent."""
+    """A request for a screen: the server's parts, the visitor, the query, the parameters in the path, the form sent."""
 
     ports: Ports
+    visitor: Visitor
     query: Mapping[str, str]
     params: Mapping[str, str]
     form: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -13,8 +13,6 @@ from headrace.console.pages import Page, Place
 from headrace.console.run import download_postings, show_run
 from headrace.console.runs import show_runs
 
-__all__ = ["SCREENS", "Page", "Place", "Screen"]
-
 View = Callable[[Place], Awaitable[Page | Response]]
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from hmac import compare_digest
 from http import HTTPStatus
 from ipaddress import ip_address
-from urllib.parse import parse_qsl
 
 import structlog
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
+from headrace.auth.authenticator import Authenticator
+from headrace.auth.clients import READ
+from headrace.auth.oauth import Refused
+from headrace.console.forms import Refusal, fields_of
+from headrace.console.forms import own_fields as _form
+from headrace.console.pages import Page, Place, Visitor
 from headrace.console.rendering import assets, rendered
-from headrace.console.screens import SCREENS, Page, Place, Screen
-from headrace.errors import HeadraceError, InvalidValue, NotFound, Silent, Unavailable
+from headrace.console.screens import SCREENS, Screen
+from headrace.console.signin import HOME, SignIn, local_path, refusal_status, signed_out, to_sign_in
+from headrace.errors import HeadraceError, InvalidValue, NotAllowed, NotAuthenticated, NotFound, Silent, Unavailable
 from headrace.usecases.ports import Ports
 
 log = structlog.get_logger("headrace.console")
@@ -34,10 +39,9 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-FORM = "application/x-www-form-urlencoded"
-MAX_FORM_BYTES = 64 << 10
 _STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
     (NotFound, HTTPStatus.NOT_FOUND),
+    (NotAllowed, HTTPStatus.FORBIDDEN),
     (InvalidValue, HTTPStatus.BAD_REQUEST),
     (Silent, HTTPStatus.SERVICE_UNAVAILABLE),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
@@ -45,22 +49,20 @@ _STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
 
 
 class Console:
-    """The console of a server, as an ASGI application.
+    """The console of a server, as an ASGI application."""
 
-    Until there is a sign-in, a server with authentication shows a page that says so, and nothing else.
-    """
-
-    def __init__(self, ports: Ports, *, is_open: bool, is_sandbox: bool) -> None:
-        """`is_open`: the server has no authentication, so that its console is for this machine only."""
+    def __init__(self, ports: Ports, authenticator: Authenticator | None, *, is_sandbox: bool) -> None:
+        """`authenticator` None: the server has no authentication, so that its console is for its own machine only."""
         self.ports = ports
-        self.is_open = is_open
         self.is_sandbox = is_sandbox
-        self._token = ports.ids.new()
+        self._signin = SignIn(authenticator, ports.ids.new())
         routes = [
             Route(screen.path, self._endpoint(screen), methods=["GET"] if screen.post is None else ["GET", "POST"])
             for screen in SCREENS
         ]
         routes.append(Route("/static/{name}", _static, methods=["GET"]))
+        routes.append(Route("/sign-in", self._sign_in, methods=["GET", "POST"]))
+        routes.append(Route("/sign-out", self._sign_out, methods=["POST"]))
         self._router = Router(routes, default=self._unknown)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,84 +79,96 @@ class Console:
         return endpoint
 
     async def _shown(self, screen: Screen, request: Request) -> Response:
+        visitor = None
         try:
-            self._guard(request)
-            place = Place(self.ports, dict(request.query_params), dict(request.path_params))
+            self._require_this_machine(request)
+            visitor = await self._signin.visitor(request)
+            if not visitor.principal.may(READ):
+                raise NotAllowed(READ)
+            place = Place(self.ports, visitor, dict(request.query_params), dict(request.path_params))
             if request.method == "POST" and screen.post is not None:
-                shown = await screen.post(replace(place, form=await self._form(request)))
+                shown = await screen.post(replace(place, form=await _form(request, visitor)))
             else:
                 shown = await screen.view(place)
-        except _Refused as refused:
-            return self._page(request, Page("message.html", refused.title, {"text": str(refused)}), refused.status)
-        except HeadraceError as error:
-            status = next((code for kind, code in _STATUSES if isinstance(error, kind)), None)
-            if status is None:
-                return self._failed(request, error)
-            title = "Not found" if status == HTTPStatus.NOT_FOUND else "This cannot be shown"
-            return self._page(request, Page("message.html", title, {"text": str(error)}), status)
+        except NotAuthenticated:
+            if request.method != "POST":
+                return to_sign_in(request)
+            page = Page("message.html", "Sign in again", {"text": "The session has ended. Nothing was done."})
+            return self._page(request, page, HTTPStatus.FORBIDDEN)
         except Exception as error:  # noqa: BLE001 (the last line before the server; it is logged)
-            return self._failed(request, error)
+            return self._refused(request, error, visitor)
         if isinstance(shown, Response):
-            shown.headers.update({name: value for name, value in HEADERS.items() if name not in shown.headers})
-            return shown
-        return self._page(request, shown, shown.status)
+            return _with_headers(shown)
+        return self._page(request, shown, shown.status, visitor)
 
-    def _guard(self, request: Request) -> None:
-        """Raise _Refused for a caller that the console shows nothing to."""
-        if not self.is_open:
-            raise _Refused(
-                HTTPStatus.FORBIDDEN,
-                "Sign-in is missing",
-                "This server has authentication, and this release of the console has no sign-in. Use the command "
-                "line with credentials of a client.",
-            )
+    def _refused(self, request: Request, error: Exception, visitor: Visitor | None = None) -> Response:
+        """The page of an error; what is no error of a caller is logged, and its page has the id of the log line."""
+        if isinstance(error, Refusal):
+            return self._page(request, Page("message.html", error.title, {"text": str(error)}), error.status, visitor)
+        status = next((code for kind, code in _STATUSES if isinstance(error, kind)), None)
+        if status is not None:
+            title = "Not found" if status == HTTPStatus.NOT_FOUND else "This cannot be shown"
+            return self._page(request, Page("message.html", title, {"text": str(error)}), status, visitor)
+        identity = self.ports.ids.new()
+        log.error("the console failed", correlation_id=identity, path=request.url.path, exc_info=error)
+        text = f"Something went wrong in Headrace. Its log has the reason under {identity}."
+        return self._page(request, Page("message.html", "An error", {"text": text}), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+    def _require_this_machine(self, request: Request) -> None:
+        """Raise Refusal for a request from elsewhere to a server without authentication."""
+        if not self._signin.is_open:
+            return
         try:
             is_here = request.client is not None and ip_address(request.client.host).is_loopback
         except ValueError:
             is_here = False
         if not is_here:
-            raise _Refused(
+            raise Refusal(
                 HTTPStatus.FORBIDDEN,
                 "Only on this machine",
                 "This server has no authentication, so its console answers to this machine only.",
             )
 
-    async def _form(self, request: Request) -> dict[str, str]:
-        """The fields of a form of this server. Raises _Refused for one that another site may have made."""
-        content = b""
-        async for part in request.stream():
-            content += part
-            if len(content) > MAX_FORM_BYTES:
-                raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too long", "No form of the console is so long.")
-        if request.headers.get("content-type", "").partition(";")[0].strip() != FORM:
-            raise _Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a form", f"A form is sent as {FORM}.")
-        fields = dict(parse_qsl(content.decode(errors="replace"), keep_blank_values=True))
-        is_ours = compare_digest(fields.get("token", "").encode(), self._token.encode())
-        if not is_ours:
-            raise _Refused(
-                HTTPStatus.FORBIDDEN,
-                "An old form",
-                "This form was not made by this server since its start. Nothing was done: go back, reload, and send it "
-                "again.",
-            )
-        return fields
+    async def _sign_in(self, request: Request) -> Response:
+        if self._signin.is_open:
+            return RedirectResponse(HOME, HTTPStatus.SEE_OTHER)
+        values = {"has_clients": self._signin.has_clients, "error": "", "client": ""}
+        values["next"] = local_path(request.query_params.get("next", ""))
+        status = HTTPStatus.OK
+        if request.method == "POST" and self._signin.has_clients:
+            fields = dict[str, str]()
+            try:
+                fields = await fields_of(request)
+                return _with_headers(await self._signin.sign_in(request, fields))
+            except Refused as refused:
+                status = refusal_status(refused)
+                values |= {"error": str(refused), "client": fields.get("client", "")[:200]}
+                values["next"] = local_path(fields.get("next", ""))
+            except Exception as error:  # noqa: BLE001 (as in `_shown`)
+                return self._refused(request, error)
+        return self._page(request, Page("signin.html", "Sign in", values), status)
 
-    def _page(self, request: Request, page: Page, status: HTTPStatus) -> Response:
+    async def _sign_out(self, request: Request) -> Response:
+        try:
+            await _form(request, await self._signin.visitor(request))
+        except NotAuthenticated:
+            return _with_headers(signed_out())
+        except Exception as error:  # noqa: BLE001 (as in `_shown`)
+            return self._refused(request, error)
+        return _with_headers(signed_out())
+
+    def _page(self, request: Request, page: Page, status: HTTPStatus, visitor: Visitor | None = None) -> Response:
         values = {
             "now_at": self.ports.clock.now_at(),
             "path": f"/console{request.url.path}",
             "title": page.title,
             "is_sandbox": self.is_sandbox,
-            "token": self._token,
+            "token": "" if visitor is None else visitor.form_token,
+            "visitor": visitor,
+            "is_open": self._signin.is_open,
             **page.values,
         }
         return HTMLResponse(rendered(page.template, values), status, HEADERS)
-
-    def _failed(self, request: Request, error: Exception) -> Response:
-        identity = self.ports.ids.new()
-        log.error("the console failed", correlation_id=identity, path=request.url.path, exc_info=error)
-        text = f"Something went wrong in Headrace. Its log has the reason under {identity}."
-        return self._page(request, Page("message.html", "An error", {"text": text}), HTTPStatus.INTERNAL_SERVER_ERROR)
 
     async def _unknown(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -162,11 +176,9 @@ class Console:
         await self._page(request, page, HTTPStatus.NOT_FOUND)(scope, receive, send)
 
 
-class _Refused(Exception):
-    def __init__(self, status: HTTPStatus, title: str, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.title = title
+def _with_headers(response: Response) -> Response:
+    response.headers.update({name: value for name, value in HEADERS.items() if name not in response.headers})
+    return response
 
 
 async def _static(request: Request) -> Response:
