@@ -132,14 +132,18 @@ async def test_a_state_that_does_not_allow_it_is_said_and_nothing_changes(live: 
     assert (await sent(live, instance_id, "abort", {**mine, "reason": "one"})).status_code == 303
     refused = await sent(live, instance_id, "abort", {**yours, "reason": "two"})
     assert refused.status_code == 409 and "has already ended" in refused.text
-    assert "is not for this action" in (await form_of(live, instance_id, "send-event"))[1]
+    assert "not in a state for this action" in (await form_of(live, instance_id, "send-event"))[1]
     fields, text = await form_of(live, instance_id, "decide")
     assert "No effect of this run has an unknown outcome." in text and fields == {}
     assert await audited(live, instance_id) == ["abortInstance"]
 
 
 async def test_a_run_offers_what_its_state_allows(live: Live) -> None:
+    delayed = await started(live, {"stages": [{"delay": {"duration": "9h"}}]})
+    await reached(live, delayed, 1)
+    assert "No stage waits for an event now." in (await form_of(live, delayed, "send-event"))[1]
     buttons = {
+        delayed: {"abort"},
         await waiting(live): {"send-event", "abort"},
         await failed(live): {"redrive"},
     }

@@ -14,7 +14,6 @@ from tests.console.conftest import WORLD, Parsed, Runs, pays, started
 from tests.console.hostile import VALUES
 
 HARMLESS = "harmless"
-FIELDS = ("variable", "name of a variable", "workflow", "reason", "stage", "search")
 
 
 async def pages_with(runs: Runs, text: str) -> list[Parsed]:

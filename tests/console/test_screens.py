@@ -21,7 +21,7 @@ async def test_home_shows_what_failed_and_leads_to_it(runs: Runs) -> None:
     page = await runs.page("/")
     assert f"/console/runs/{runs.ids['failed']}" in page.links
     assert "1run has not ended" in page.text and "INSUFFICIENT_FUND" in page.text
-    assert "No effect has an unknown outcome." in page.text and "Every service answers." in page.text
+    assert "No effect has an unknown outcome." in page.text and "No run is being retried." in page.text
     assert (await runs.live.http.get("/console")).status_code == 200
 
 

@@ -118,10 +118,14 @@ ACTIONS: dict[str, Action] = {
 """By their paths, in the order of their buttons."""
 
 
-def actions_for(status: str, principal: Principal) -> dict[str, Action]:
-    """The actions that a run in this status offers to a principal."""
+def actions_for(status: str, waits: str, principal: Principal) -> dict[str, Action]:
+    """The actions that a run offers to a principal. `waits`: as `waits_for` says; only an event can be sent."""
     return {
-        name: action for name, action in ACTIONS.items() if status in action.statuses and principal.may(action.scope)
+        name: action
+        for name, action in ACTIONS.items()
+        if status in action.statuses
+        and (name != "send-event" or waits.startswith("event "))
+        and principal.may(action.scope)
     }
 
 
@@ -172,7 +176,7 @@ async def _form(place: Place, filled: Form, error: str) -> Page:
         "action": action,
         "name": name,
         "status": STATUS_WORDS[status],
-        "is_offered": status in action.statuses,
+        "is_offered": name in actions_for(status, awaited, place.visitor.principal),
         "filled": filled,
         "error": error,
         "awaited": awaited.removeprefix("event ") if awaited.startswith("event ") else "",

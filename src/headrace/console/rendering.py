@@ -1,4 +1,4 @@
-"""Templates: escaped always, with amounts and times written in one place. No template calculates."""
+"""Templates: escaped always, with amounts and times written in one place. No template calculates an amount."""
 
 from __future__ import annotations
 

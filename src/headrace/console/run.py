@@ -78,7 +78,7 @@ async def show_run(place: Place) -> Page:
         "variables": msgspec.json.decode(instance.variables),
         "view": view,
         "views": VIEWS,
-        "actions": actions_for(status, place.visitor.principal),
+        "actions": actions_for(status, waits_for(instance), place.visitor.principal),
         "done": ACTIONS[done].done if (done := place.query.get("done")) in ACTIONS else "",
         "steps": steps,
         "begun": sum(step.stage is not None for step in steps),
