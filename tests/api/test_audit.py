@@ -30,7 +30,7 @@ OF_NAMES = {"putWorkflow", "deleteNamedWorkflow", "runNamedWorkflow", "putTrigge
 """`test_the_person_of_each_step_of_a_name_is_in_the_trail` compares theirs."""
 OF_APPROVERS = {"approvePlan", "rejectPlan", "approveBatch", "rejectBatch", "resolveEffect"}
 """`test_approvals.py` compares theirs, and `tests/contract/test_resolve.py` that of a resolution."""
-UNTOUCHED = {"testTrigger"} | OF_BATCHES | OF_NAMES | OF_APPROVERS
+UNTOUCHED = {"testTrigger", "replayDeadLetters"} | OF_BATCHES | OF_NAMES | OF_APPROVERS
 """They need the scope of writes or decisions, and write nothing; or another test has them."""
 
 

@@ -49,6 +49,7 @@ TEMPLATES = {
     "runPlan": b'{"hash":HOLE}',
     "approvePlan": b'{"hash":HOLE,"reason":"r"}',
     "rejectPlan": b'{"hash":HOLE,"reason":"r"}',
+    "replayDeadLetters": b'{"publisher":HOLE}',
     "sendEvents": b'{"type":"UNHEARD","payload":{"a":HOLE}}',
     "resolveEffect": b'{"outcome":"booked","evidence":{"text":HOLE},"reason":"r"}',
     "abortInstance": b'{"reason":HOLE}',
@@ -181,8 +182,9 @@ async def test_the_templates_are_good_bodies(place: Place, operation: Operation)
     """Else a matrix of refusals would prove nothing."""
     response = await place.send(operation, place.filled(operation, b'"1"'))
     # No effect needs attention, no such instance is there to certify, "1" is not the hash, the instance runs,
-    # the batch is not previewed.
+    # no publisher is "1", the batch is not previewed.
     unmet = {"resolveEffect": 404, "createCertificate": 404, "runPlan": 412, "startBatch": 409}
+    unmet["replayDeadLetters"] = 404
     unmet |= dict.fromkeys(NEED_AN_END, 409)
     is_known = "authorization" in place.live.http.headers
     unmet |= dict.fromkeys(("approvePlan", "rejectPlan"), 412 if is_known else 403)
