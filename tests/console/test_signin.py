@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
@@ -93,7 +94,7 @@ async def test_without_a_session_every_screen_leads_to_the_sign_in_and_back(guar
     for screen in SCREENS:
         path = screen.path.replace("{id}", guarded.instance_id).replace("{action}", "abort")
         response = await guarded.get(f"{path}?view=history")
-        assert response.status_code == 303, path
+        assert response.status_code == 303 and response.headers["cache-control"] == "no-store", path
         target = urlsplit(response.headers["location"])
         assert (target.path, parse_qs(target.query)["next"]) == ("/console/sign-in", [f"/console{path}?view=history"])
     page = Parsed.of((await guarded.get("/sign-in")).text)
@@ -222,6 +223,17 @@ async def test_another_site_cannot_sign_anybody_in(guarded: Guarded) -> None:
     for headers in ({"origin": "https://evil.example.com"}, {"sec-fetch-site": "cross-site"}):
         response = await guarded.post("/sign-in", {"client": client_id, "secret": secret}, **headers)
         assert response.status_code == 403 and "set-cookie" not in response.headers
+
+
+async def test_a_form_that_does_not_arrive_is_given_up(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headrace.console.forms.FORM_S", 0.05)
+    reader, writer = await asyncio.open_connection("127.0.0.1", guarded.live.port)
+    head = "POST /console/sign-in HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 30\r\n"
+    writer.write(f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\nclient=".encode())
+    status = await asyncio.wait_for(reader.readline(), 10)
+    assert status.split()[1] == b"408"
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_session_ends_at_its_time_and_with_its_client(guarded: Guarded) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from hmac import compare_digest
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from headrace.console.pages import Visitor
 
 FORM = "application/x-www-form-urlencoded"
 MAX_FORM_BYTES = 64 << 10
+FORM_S = 10.0
+"""Seconds in which a form has to arrive: also one for the sign-in, whose sender is not known yet."""
 
 
 class Refusal(Exception):
@@ -38,10 +41,14 @@ async def fields_of(request: Request) -> dict[str, str]:
             HTTPStatus.FORBIDDEN, "From another site", "A page of another site has sent this. Nothing was done."
         )
     content = b""
-    async for part in request.stream():
-        content += part
-        if len(content) > MAX_FORM_BYTES:
-            raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too long", "No form of the console is so long.")
+    try:
+        async with asyncio.timeout(FORM_S):
+            async for part in request.stream():
+                content += part
+                if len(content) > MAX_FORM_BYTES:
+                    raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Too long", "No form of the console is so long.")
+    except (TimeoutError, ClientDisconnect):
+        raise Refusal(HTTPStatus.REQUEST_TIMEOUT, "Not complete", "The form did not arrive in time.") from None
     if request.headers.get("content-type", "").partition(";")[0].strip() != FORM:
         raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Not a form", f"A form is sent as {FORM}.")
     return dict(parse_qsl(content.decode(errors="replace"), keep_blank_values=True))

@@ -92,7 +92,7 @@ class Console:
                 shown = await screen.view(place)
         except NotAuthenticated:
             if request.method != "POST":
-                return to_sign_in(request)
+                return _with_headers(to_sign_in(request))
             page = Page("message.html", "Sign in again", {"text": "The session has ended. Nothing was done."})
             return self._page(request, page, HTTPStatus.FORBIDDEN)
         except Exception as error:  # noqa: BLE001 (the last line before the server; it is logged)
