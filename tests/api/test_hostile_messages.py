@@ -57,6 +57,7 @@ UNKNOWN: dict[str, list[tuple[Any, str]]] = {
         ({"workflows": {"a": {**UNNAMED, "kind": "x"}}}, "workflows.a.kind: "),
         ({"triggers": {"a": {"event": "E", "workflow": "w", "kind": "trigger"}}}, "triggers.a.kind: "),
     ],
+    "replayDeadLetters": [({"publisher": "p", "event": "x"}, "event: is not a member")],
 }
 """Writes whose members are all known. Variables, payloads and envelopes have members of the sender's own."""
 
@@ -295,6 +296,13 @@ WRONG: dict[str, list[tuple[Any, str]]] = {
         ({"prune": "yes"}, "prune: "),
         ({"dryRun": None}, "dryRun: "),
         ({"set": None}, "set: "),
+    ],
+    "replayDeadLetters": [
+        (7, "body: "),
+        ({}, "publisher: "),
+        ({"publisher": 7}, "publisher: "),
+        ({"publisher": "p", "ids": 7}, "ids: "),
+        ({"publisher": "p", "ids": [7]}, "ids[0]: "),
     ],
     "sendEvents": [
         (7, "body: "),
