@@ -58,6 +58,16 @@ async def test_all_are_published_again_publisher_by_publisher(ask: Ask, live: Li
     assert (await ask("events", "replay")).out == "No event is a dead letter.\n"
 
 
+async def test_more_than_one_request_takes_are_published_too(ask: Ask, live: Live, picky: Picky) -> None:
+    """Oldest first, to the last of them; one that is rejected again stops none behind it."""
+    await dead(live, *range(1, 231))
+    picky.refuses = {5}
+    ran = await ask("events", "replay", "--yes")
+    assert picky.taken == [n for n in range(1, 231) if n != 5]
+    assert ran.code == 1 and "1 event not delivered" in ran.err
+    assert await left(live) == [5]
+
+
 async def test_only_those_named_are_published_and_a_wrong_name_publishes_none(
     ask: Ask, live: Live, picky: Picky
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -90,6 +91,18 @@ async def test_an_event_shows_what_follows_and_releases_the_stage(live: Live) ->
     assert response.status_code == 303
     assert "error" not in await live.ended(instance_id)
     assert await audited(live, instance_id) == ["sendEvent"]
+
+
+async def test_an_event_of_any_name_is_filled_in_as_it_is(live: Live) -> None:
+    """Symbols in place of invisible characters would be another name, and release nothing."""
+    event = "go\u200d\u202e & 'on'"
+    instance_id = await started(live, {"stages": [{"wait_event": {"event": event}}]})
+    await reached(live, instance_id, 1)
+    page = (await live.http.get(f"/console/runs/{instance_id}/send-event")).text
+    (value,) = re.findall(r'name="event"[^>]* value="([^"]*)"', page)
+    assert html.unescape(value) == event
+    await sent(live, instance_id, "send-event", {**hidden(page), "event": html.unescape(value)})
+    assert "error" not in await live.ended(instance_id)
 
 
 async def test_a_redrive_shows_what_it_makes_and_leads_to_the_run_that_continues(live: Live) -> None:

@@ -122,6 +122,16 @@ def test_the_policy_is_kept_and_nothing_is_fetched_elsewhere(browser: Browser, w
     assert [url for url in asked if not url.startswith(world.server.url)] == []
 
 
+def test_an_effect_of_an_aborted_run_can_be_decided(shared_server: Server) -> None:
+    world = World.made(shared_server)
+    world.prepare(NEEDS_A_DECISION)
+    run = world.ids["INSTANCE"]
+    assert shared_server.request("PUT", f"/api/orchestration/instances/{run}/abort").status == 204
+    page = shared_server.get(f"/console/runs/{run}").body.decode()
+    assert f'href="/console/runs/{run}/decide"' in page and f'href="/console/runs/{run}/abort"' not in page
+    world.close()
+
+
 def test_without_scripts_a_customer_leads_to_the_posting_in_three_clicks(browser: Browser, world: World) -> None:
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

@@ -230,6 +230,16 @@ async def test_a_failed_batch_goes_on_where_it_stopped(hook: Webhook, receiver: 
     assert receiver.ids[-1] == sent[0].id
 
 
+async def test_a_dead_letter_between_two_attempts_makes_nothing_come_again(hook: Webhook, receiver: Receiver) -> None:
+    *batch, letter = publications(3)
+    receiver.answer = lambda call: web.Response(status=503 if call.id == batch[1].id else 204)
+    await failure(hook, batch)
+    await hook.publish([letter])
+    receiver.answer = always(204)
+    await hook.publish(batch)
+    assert receiver.ids == [batch[0].id, batch[1].id, letter.id, batch[1].id]
+
+
 async def test_a_later_attempt_has_the_same_id_and_body(hook: Webhook, receiver: Receiver) -> None:
     receiver.answer = always(500)
     sent = publications(1)

@@ -67,7 +67,7 @@ SHOWING: tuple[Bug, ...] = (
         "    if False:\n",
         _SIGNINS,
     ),
-    _bug("to write is to decide", _ACTS, "_decide, APPROVE\n", "_decide, WRITE\n", _SIGNINS),
+    _bug("to write is to decide", _ACTS, "_decide, APPROVE", "_decide, WRITE", _SIGNINS),
     _bug(
         "the audit trail does not name who acted",
         _ACTS,

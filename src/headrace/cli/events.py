@@ -16,6 +16,9 @@ from headrace.cli.session import KeyOption, Session
 if TYPE_CHECKING:
     from headrace_client import Replay
 
+LISTED = 100
+"""Dead letters of one list, and of one replay."""
+
 group = new_group("Send events to the triggers; list and replay dead letters.")
 
 
@@ -101,23 +104,28 @@ def replay(
     for each in reversed(chosen):
         wanted.setdefault(each.publisher, []).append(each.id)
     if not yes:
-        _ask(wanted)
-    done = [
-        session.ext.replay_dead_letters(request_body={"publisher": name, **({"ids": ids} if events else {})}).data
-        for name, ids in wanted.items()
-    ]
+        _ask(wanted, " or more" if len(letters) == LISTED and not events else "")
+    done: list[Replay] = []
+    for name, ids in wanted.items():
+        body: Json = {"publisher": name, "ids": ids} if events else {"publisher": name}
+        is_more = True
+        while is_more:  # without ids a request takes the first ones
+            done.append(session.ext.replay_dead_letters(request_body=body).data)
+            tried = len(done[-1].delivered) + len(done[-1].refused)
+            is_more = not events and tried >= LISTED and bool(done[-1].delivered) and not done[-1].left
     delivered = [event for each in done for event in each.delivered]
     lines = [line for each in done for line in _replay_lines(each)]
     session.show({"replays": documents(done)}, lambda: lines, ids=delivered)
-    if any(each.refused or each.left for each in done):
-        raise Failure(f"{_events(len(chosen) - len(delivered))} not delivered; they stay dead letters")
+    kept = len({each.id for round_ in done for each in round_.refused}) + sum(each.left for each in done)
+    if kept:
+        raise Failure(f"{_events(kept)} not delivered; they stay dead letters")
 
 
-def _ask(wanted: dict[str, list[str]]) -> None:
+def _ask(wanted: dict[str, list[str]], more: str) -> None:
     if not sys.stdin.isatty():
         raise Failure("this needs a yes, and there is no terminal to ask on: add --yes", code=USAGE)
     for name, ids in wanted.items():
-        display.note(f"{_events(len(ids))} to {name}")
+        display.note(f"{_events(len(ids))}{more} to {name}")
     if not typer.confirm("Publish again?", err=True):
         raise Failure("nothing was published")
 

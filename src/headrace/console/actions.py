@@ -6,7 +6,7 @@ double click, Back and Resend do one thing.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
@@ -17,24 +17,19 @@ from starlette.responses import RedirectResponse, Response
 
 from headrace.auth.clients import APPROVE, WRITE
 from headrace.auth.principal import Principal
-from headrace.console.pages import Page, Place
+from headrace.console.pages import Page, Place, status_for
 from headrace.console.words import STATUS_WORDS, status_of, waits_for
 from headrace.effects import port
 from headrace.effects.evidence import moved_by, speaks_for
 from headrace.effects.settlement import Doubt
 from headrace.errors import (
-    AlreadyEnded,
     HeadraceError,
     InvalidValue,
     NotAllowed,
     NotFound,
-    NotInThisState,
-    NotResolvable,
-    NotRunnable,
-    Silent,
-    Unavailable,
 )
 from headrace.journal.lists import NEWEST, AttentionList
+from headrace.journal.records import ActivityRow, Instance
 from headrace.pictures.amounts import amount_text
 from headrace.pictures.moves import OPEN, WORDS, halted
 from headrace.pictures.postings import posted_moves
@@ -51,28 +46,14 @@ Form = Mapping[str, str]
 Perform = Callable[[Ports, Caller, str, Form], Awaitable[str]]
 """Carries an action out; returns the id of the run to show then."""
 
-_STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
-    (InvalidValue, HTTPStatus.BAD_REQUEST),
-    (AlreadyEnded, HTTPStatus.CONFLICT),
-    (NotInThisState, HTTPStatus.CONFLICT),
-    (NotResolvable, HTTPStatus.CONFLICT),
-    (NotRunnable, HTTPStatus.CONFLICT),
-    (Silent, HTTPStatus.SERVICE_UNAVAILABLE),
-    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`operation`: the API's name, for the audit trail. `statuses`: of the runs that it is for. `done`: said then.
-
-    `scope`: what it needs, as the operation does.
-    """
+    """`operation`: the API's name, for the audit trail. `done`: said then. `scope`: what it needs, as in the API."""
 
     title: str
     button: str
     operation: str
-    statuses: tuple[str, ...]
     done: str
     perform: Perform
     scope: str = WRITE
@@ -106,27 +87,27 @@ async def _decide(ports: Ports, caller: Caller, instance_id: str, form: Form) ->
     return instance_id
 
 
-_OPEN = ("running", "waiting", "retrying", "attention")
 ACTIONS: dict[str, Action] = {
-    "send-event": Action("Send event", "Send the event", "sendEvent", ("waiting",), "The event was sent.", _send_event),
-    "decide": Action(
-        "Decide", "Store the decision", "resolveEffect", ("attention",), "The decision is stored.", _decide, APPROVE
-    ),
-    "redrive": Action("Redrive", "Redrive it", "redriveInstance", ("failed",), "This run continues it.", _redrive),
-    "abort": Action("Abort", "Abort and leave the money where it is", "abortInstance", _OPEN, "It is aborted.", _abort),
+    "send-event": Action("Send event", "Send the event", "sendEvent", "The event was sent.", _send_event),
+    "decide": Action("Decide", "Store the decision", "resolveEffect", "The decision is stored.", _decide, APPROVE),
+    "redrive": Action("Redrive", "Redrive it", "redriveInstance", "This run continues it.", _redrive),
+    "abort": Action("Abort", "Abort and leave the money where it is", "abortInstance", "It is aborted.", _abort),
 }
 """By their paths, in the order of their buttons."""
 
 
-def actions_for(status: str, waits: str, principal: Principal) -> dict[str, Action]:
-    """The actions that a run offers to a principal. `waits`: as `waits_for` says; only an event can be sent."""
-    return {
-        name: action
-        for name, action in ACTIONS.items()
-        if status in action.statuses
-        and (name != "send-event" or waits.startswith("event "))
-        and principal.may(action.scope)
+def actions_for(instance: Instance, rows: Sequence[ActivityRow], principal: Principal) -> dict[str, Action]:
+    """The actions that a run offers to a principal. `rows`: the activities of its last stage.
+
+    An aborted run may still have an effect about which a person has to decide.
+    """
+    offered = {
+        "send-event": waits_for(instance).startswith("event "),
+        "decide": any(row.needs_attention and row.terminated_at is None for row in rows),
+        "redrive": status_of(instance, rows) == "failed",
+        "abort": not instance.is_terminal,
     }
+    return {name: action for name, action in ACTIONS.items() if offered[name] and principal.may(action.scope)}
 
 
 async def show_action(place: Place) -> Page:
@@ -153,8 +134,8 @@ async def perform_action(place: Place) -> Page | Response:
     try:
         target = await action.perform(place.ports, caller, instance_id, form)
     except HeadraceError as error:
-        status = next((code for kind, code in _STATUSES if isinstance(error, kind)), None)
-        if status is None:
+        status = status_for(error)
+        if status is None or isinstance(error, NotFound):
             raise
         page = await _form(place, form, str(error))
         return Page(page.template, page.title, page.values, status)
@@ -168,15 +149,14 @@ async def _form(place: Place, filled: Form, error: str) -> Page:
         raise NotFound("action", name[:40])
     instance = (await described(ports, instance_id)).instance
     rows = await ports.journal.activities(instance_id, instance.stages[-1].number) if instance.stages else []
-    status = status_of(instance, rows)
     flow = (await case_flow(ports, instance_id)).flow
     awaited, then = waits_for(instance), halted(flow)
     values: dict[str, Any] = {
         "instance": instance,
         "action": action,
         "name": name,
-        "status": STATUS_WORDS[status],
-        "is_offered": name in actions_for(status, awaited, place.visitor.principal),
+        "status": STATUS_WORDS[status_of(instance, rows)],
+        "is_offered": name in actions_for(instance, rows, place.visitor.principal),
         "filled": filled,
         "error": error,
         "awaited": awaited.removeprefix("event ") if awaited.startswith("event ") else "",

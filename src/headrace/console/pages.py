@@ -8,7 +8,36 @@ from http import HTTPStatus
 from typing import Any
 
 from headrace.auth.principal import Principal
+from headrace.errors import (
+    AlreadyEnded,
+    HeadraceError,
+    InvalidValue,
+    NotAllowed,
+    NotFound,
+    NotInThisState,
+    NotResolvable,
+    NotRunnable,
+    Silent,
+    Unavailable,
+)
 from headrace.usecases.ports import Ports
+
+_STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
+    (InvalidValue, HTTPStatus.BAD_REQUEST),
+    (NotAllowed, HTTPStatus.FORBIDDEN),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (AlreadyEnded, HTTPStatus.CONFLICT),
+    (NotInThisState, HTTPStatus.CONFLICT),
+    (NotResolvable, HTTPStatus.CONFLICT),
+    (NotRunnable, HTTPStatus.CONFLICT),
+    (Silent, HTTPStatus.SERVICE_UNAVAILABLE),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def status_for(error: Exception) -> HTTPStatus | None:
+    """The status of a page about an error; None for a bug."""
+    return next((code for kind, code in _STATUSES if isinstance(error, kind)), None)
 
 
 @dataclass(frozen=True, slots=True)

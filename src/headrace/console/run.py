@@ -66,26 +66,26 @@ async def show_run(place: Place) -> Page:
     instance = found.instance
     steps = await _steps(ports, instance)
     last = next((step.calls for step in reversed(steps) if step.stage is not None), ())
-    status = status_of(instance, [call.row for call in last])
+    rows = [call.row for call in last]
     workflow = await ports.journal.workflow(instance.workflow_id)
     values: dict[str, Any] = {
         "instance": instance,
         "found": found,
-        "status": STATUS_WORDS[status],
+        "status": STATUS_WORDS[status_of(instance, rows)],
         "waits_for": waits_for(instance),
         "stage_count": len(steps),
         "workflow": workflow,
         "variables": msgspec.json.decode(instance.variables),
         "view": view,
         "views": VIEWS,
-        "actions": actions_for(status, waits_for(instance), place.visitor.principal),
+        "actions": actions_for(instance, rows, place.visitor.principal),
         "done": ACTIONS[done].done if (done := place.query.get("done")) in ACTIONS else "",
         "steps": steps,
         "begun": sum(step.stage is not None for step in steps),
     }
     if view in ("overview", "postings"):
         drawn = await case_flow(ports, instance_id)
-        values |= {"flow": drawn.flow, "unplanned": drawn.unplanned, "words": WORDS, "visible": visible}
+        values |= {"flow": drawn.flow, "unplanned": drawn.unplanned, "words": WORDS}
         values |= {"sums": [(sums, conservation(sums)) for sums in drawn.flow.sums()]}
         values |= {"moves": posted_moves(drawn.flow), "sentences": sentences(drawn.flow)}
     elif view == "audit":

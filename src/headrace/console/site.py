@@ -16,13 +16,12 @@ from starlette.types import Receive, Scope, Send
 from headrace.auth.authenticator import Authenticator
 from headrace.auth.clients import READ
 from headrace.auth.oauth import Refused
-from headrace.console.forms import Refusal, fields_of
-from headrace.console.forms import own_fields as _form
-from headrace.console.pages import Page, Place, Visitor
+from headrace.console.forms import Refusal, fields_of, own_fields
+from headrace.console.pages import Page, Place, Visitor, status_for
 from headrace.console.rendering import assets, rendered
 from headrace.console.screens import SCREENS, Screen
 from headrace.console.signin import HOME, SignIn, local_path, refusal_status, signed_out, to_sign_in
-from headrace.errors import HeadraceError, InvalidValue, NotAllowed, NotAuthenticated, NotFound, Silent, Unavailable
+from headrace.errors import NotAllowed, NotAuthenticated
 from headrace.usecases.ports import Ports
 
 log = structlog.get_logger("headrace.console")
@@ -39,13 +38,6 @@ HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
 }
-_STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
-    (NotFound, HTTPStatus.NOT_FOUND),
-    (NotAllowed, HTTPStatus.FORBIDDEN),
-    (InvalidValue, HTTPStatus.BAD_REQUEST),
-    (Silent, HTTPStatus.SERVICE_UNAVAILABLE),
-    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
-)
 
 
 class Console:
@@ -87,7 +79,7 @@ class Console:
                 raise NotAllowed(READ)
             place = Place(self.ports, visitor, dict(request.query_params), dict(request.path_params))
             if request.method == "POST" and screen.post is not None:
-                shown = await screen.post(replace(place, form=await _form(request, visitor)))
+                shown = await screen.post(replace(place, form=await own_fields(request, visitor)))
             else:
                 shown = await screen.view(place)
         except NotAuthenticated:
@@ -105,7 +97,7 @@ class Console:
         """The page of an error; what is no error of a caller is logged, and its page has the id of the log line."""
         if isinstance(error, Refusal):
             return self._page(request, Page("message.html", error.title, {"text": str(error)}), error.status, visitor)
-        status = next((code for kind, code in _STATUSES if isinstance(error, kind)), None)
+        status = status_for(error)
         if status is not None:
             title = "Not found" if status == HTTPStatus.NOT_FOUND else "This cannot be shown"
             return self._page(request, Page("message.html", title, {"text": str(error)}), status, visitor)
@@ -150,7 +142,7 @@ class Console:
 
     async def _sign_out(self, request: Request) -> Response:
         try:
-            await _form(request, await self._signin.visitor(request))
+            await own_fields(request, await self._signin.visitor(request))
         except NotAuthenticated:
             return _with_headers(signed_out())
         except Exception as error:  # noqa: BLE001 (as in `_shown`)

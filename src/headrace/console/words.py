@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -34,7 +35,7 @@ STATUS_WORDS: dict[str, Status] = {
 """By the statuses of the journal, in the order of the tabs."""
 
 
-def status_of(instance: Instance, activities: list[ActivityRow]) -> str:
+def status_of(instance: Instance, activities: Sequence[ActivityRow]) -> str:
     """The status of an instance. `activities`: those of its last stage."""
     if instance.is_terminal:
         return "succeeded" if instance.error is None else "aborted" if instance.error == CANCELED else "failed"

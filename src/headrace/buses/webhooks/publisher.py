@@ -79,6 +79,9 @@ class Webhook:
         return kind in self._endpoint.types
 
     async def publish(self, publications: Sequence[Publication]) -> None:
+        if len(publications) == 1:  # such as a dead letter, between two attempts at a batch of the relay
+            await self._post(publications[0])
+            return
         self._taken &= {publication.id for publication in publications}
         for publication in publications:
             if publication.id not in self._taken:
