@@ -13,6 +13,7 @@ _RUNS = "src/headrace/console/runs.py"
 _WORDS = "src/headrace/console/words.py"
 _ACTIONS = "tests/console/test_actions.py"
 _ACTS = "src/headrace/console/actions.py"
+_CALLERS = "src/headrace/console/callers.py"
 _SIGNINS = "tests/console/test_signin.py"
 _SIGNIN = "src/headrace/console/signin.py"
 _RENDERING = "src/headrace/console/rendering.py"
@@ -62,17 +63,17 @@ SHOWING: tuple[Bug, ...] = (
     ),
     _bug(
         "a client without the scope acts",
-        _ACTS,
-        "    if not principal.may(action.scope):\n",
+        _CALLERS,
+        "    if not principal.may(scope):\n",
         "    if False:\n",
         _SIGNINS,
     ),
     _bug("to write is to decide", _ACTS, "_decide, APPROVE", "_decide, WRITE", _SIGNINS),
     _bug(
         "the audit trail does not name who acted",
-        _ACTS,
-        "Caller(principal.name, action.operation,",
-        'Caller("anonymous", action.operation,',
+        _CALLERS,
+        "Caller(principal.name, operation,",
+        'Caller("anonymous", operation,',
         _SIGNINS,
     ),
     _bug(
@@ -154,7 +155,7 @@ SHOWING: tuple[Bug, ...] = (
     ),
     _bug(
         "a form that is sent twice acts twice",
-        _ACTS,
+        _CALLERS,
         "CallerKey(key, fingerprint, principal.key_owner)",
         "CallerKey(key + str(id(form)), fingerprint, principal.key_owner)",
         _ACTIONS,

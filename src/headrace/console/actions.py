@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from http import HTTPStatus
 from typing import Any, cast
 
-import msgspec
 from starlette.responses import RedirectResponse, Response
 
 from headrace.auth.clients import APPROVE, WRITE
 from headrace.auth.principal import Principal
+from headrace.console.callers import form_caller, new_key
 from headrace.console.pages import Page, Place, status_for
 from headrace.console.words import STATUS_WORDS, status_of, waits_for
 from headrace.effects import port
@@ -25,7 +24,6 @@ from headrace.effects.settlement import Doubt
 from headrace.errors import (
     HeadraceError,
     InvalidValue,
-    NotAllowed,
     NotFound,
 )
 from headrace.journal.lists import NEWEST, AttentionList
@@ -35,7 +33,7 @@ from headrace.pictures.moves import OPEN, WORDS, halted
 from headrace.pictures.postings import posted_moves
 from headrace.usecases.descriptions import described
 from headrace.usecases.flows import case_flow
-from headrace.usecases.idempotency import Caller, CallerKey
+from headrace.usecases.idempotency import Caller
 from headrace.usecases.instances import abort_with_reason, send_event
 from headrace.usecases.ports import Ports
 from headrace.usecases.redrive import redrive_instance
@@ -112,7 +110,7 @@ def actions_for(instance: Instance, rows: Sequence[ActivityRow], principal: Prin
 
 async def show_action(place: Place) -> Page:
     """The form of an action, with what it will do. Raises NotFound."""
-    return await _form(place, {"key": f"console:{place.ports.ids.new()}"}, "")
+    return await _form(place, {"key": new_key(place)}, "")
 
 
 async def perform_action(place: Place) -> Page | Response:
@@ -121,16 +119,7 @@ async def perform_action(place: Place) -> Page | Response:
     action = ACTIONS.get(name)
     if action is None:
         raise NotFound("action", name[:40])
-    meant = {key: value for key, value in form.items() if key not in ("token", "key")}
-    fingerprint = sha256(msgspec.json.encode([action.operation, instance_id, meant], order="sorted")).digest()
-    key = form.get("key", "")
-    if not key.startswith("console:") or len(key) > 100:
-        raise InvalidValue("key", "is not one of this form: open the page again")
-    principal = place.visitor.principal
-    if not principal.may(action.scope):
-        raise NotAllowed(action.scope)
-    caller_key = CallerKey(key, fingerprint, principal.key_owner)
-    caller = Caller(principal.name, action.operation, principal.client_id, caller_key)
+    caller = form_caller(place, action.operation, instance_id, action.scope)
     try:
         target = await action.perform(place.ports, caller, instance_id, form)
     except HeadraceError as error:
