@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
@@ -13,16 +14,31 @@ from markupsafe import Markup
 from headrace.console import words
 from headrace.pictures import svg
 from headrace.pictures.amounts import amount_text
-from headrace.pictures.moves import Flow
+from headrace.pictures.moves import Edge, Flow
+from headrace.pictures.timeline import Row, Timeline, axis_svg, bar_svg
 from headrace.pictures.words import visible
 
 _TYPES = {"css": "text/css; charset=utf-8", "svg": "image/svg+xml", "woff2": "font/woff2"}
 HASH_CHARACTERS = 12
 
 
-def picture(flow: Flow) -> Markup:
-    """The flow of funds. The only text that is not escaped: `pictures` has escaped what comes from outside."""
-    return Markup(svg.svg(flow, is_alone=False))  # noqa: S704 (see above; tests/console/test_hostile.py)
+def picture(flow: Flow, link: Callable[[Edge], str] | None = None, selected: int = -1) -> Markup:
+    """The flow of funds. Pictures alone are not escaped: `pictures` has escaped what comes from outside.
+
+    `link`: to where a line leads; `selected`: the number of a stage to mark.
+    """
+    drawn = svg.svg(flow, is_alone=False, link=link, selected=selected)
+    return Markup(drawn)  # noqa: S704 (see above; tests/console/test_hostile.py)
+
+
+def bar(row: Row, of: Timeline) -> Markup:
+    """The bar of a row of a timeline: numbers and names of states, and no text from outside."""
+    return Markup(bar_svg(of, row))  # noqa: S704
+
+
+def axis(of: Timeline) -> Markup:
+    """The clock of a timeline: times, and no text from outside."""
+    return Markup(axis_svg(of))  # noqa: S704
 
 
 def printable(value: object) -> str:
@@ -76,6 +92,8 @@ def environment() -> Environment:
         "duration": words.duration,
         "ago": words.ago,
         "picture": picture,
+        "bar": bar,
+        "axis": axis,
     }
     made.globals |= {"asset": asset, "money": amount_text, "STATUSES": words.STATUS_WORDS}
     return made

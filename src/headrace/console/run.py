@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.responses import Response
 
 from headrace.console.actions import ACTIONS, actions_for
+from headrace.console.inspector import chosen, inspected, pretty
 from headrace.console.pages import Page, Place
-from headrace.console.words import STATUS_WORDS, status_of, waits_for
-from headrace.errors import NotFound
-from headrace.journal.records import ActivityRow, Instance, Stage
-from headrace.pictures.moves import WORDS
+from headrace.console.stages import run_status, spans, steps_of
+from headrace.console.words import waits_for
+from headrace.errors import InvalidValue, NotFound
+from headrace.pictures.moves import WORDS, Edge
 from headrace.pictures.postings import conservation, posted_moves
+from headrace.pictures.timeline import MAX_ROWS, timeline
 from headrace.pictures.words import sentences, visible
+from headrace.usecases.continuations import belongs_to_undo
 from headrace.usecases.descriptions import described
 from headrace.usecases.flows import case_flow
-from headrace.usecases.ports import Ports
-from headrace.workflows.activities import ACTIVITIES
 
 VIEWS = {
     "overview": "Overview",
@@ -37,23 +40,32 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """An activity. `moves`: whether it is an effect; `result`: what the service made of it."""
+class Look:
+    """How the overview is looked at. `stage`: the one chosen, counted from 1; 0: none. `is_whole`: nothing folds."""
 
-    row: ActivityRow
-    moves: bool
-    service: str
-    result: str
+    stage: int
+    is_linear: bool
+    is_whole: bool
 
+    @classmethod
+    def of(cls, place: Place, stage: int) -> Look:
+        """The look that the query asks for. Raises InvalidValue."""
+        clock, rows = place.query.get("clock", "folded"), place.query.get("rows", "")
+        if clock not in ("folded", "linear"):
+            raise InvalidValue("clock", "is folded or linear")
+        if rows not in ("", "all"):
+            raise InvalidValue("rows", "is all, or is left out")
+        return cls(stage, clock == "linear", rows == "all")
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A stage of the definition; `stage` None: it has not started."""
+    def link(self, **changes: Any) -> str:
+        """The query of this look, with some of it changed."""
+        to = replace(self, **changes)
+        chosen_ones = {"stage": to.stage or "", "clock": "linear" * to.is_linear, "rows": "all" * to.is_whole}
+        return "?" + urlencode({name: value for name, value in chosen_ones.items() if value})
 
-    number: int
-    keyword: str
-    stage: Stage | None
-    calls: tuple[Call, ...] = ()
+    def stage_link(self, edge: Edge) -> str:
+        """A link to the stage of a drawn line; to the first one, where several moved along it."""
+        return f"{self.link(stage=edge.moves[0].stage + 1)}#inspector"
 
 
 async def show_run(place: Place) -> Page:
@@ -64,15 +76,16 @@ async def show_run(place: Place) -> Page:
     ports, instance_id = place.ports, place.params["id"].lower()
     found = await described(ports, instance_id)
     instance = found.instance
-    steps = await _steps(ports, instance)
+    steps = await steps_of(ports, instance)
     last = next((step.calls for step in reversed(steps) if step.stage is not None), ())
     rows = [call.row for call in last]
     workflow = await ports.journal.workflow(instance.workflow_id)
     values: dict[str, Any] = {
         "instance": instance,
         "found": found,
-        "status": STATUS_WORDS[status_of(instance, rows)],
+        "status": run_status(instance, rows),
         "waits_for": waits_for(instance),
+        "until_at": next((step.until_at for step in steps if step.until_at is not None), None),
         "stage_count": len(steps),
         "workflow": workflow,
         "variables": msgspec.json.decode(instance.variables),
@@ -81,8 +94,23 @@ async def show_run(place: Place) -> Page:
         "actions": actions_for(instance, rows, place.visitor.principal),
         "done": ACTIONS[done].done if (done := place.query.get("done")) in ACTIONS else "",
         "steps": steps,
-        "begun": sum(step.stage is not None for step in steps),
+        "begun": 1 + max((step.number for step in steps if step.stage is not None), default=-1),
     }
+    if view == "overview":
+        step = chosen(place.query.get("stage", ""), steps)
+        look = Look.of(place, 0 if step is None else step.number + 1)
+        is_over = instance.is_terminal and not any(step.stage and step.stage.terminated_at is None for step in steps)
+        values |= {"look": look, "is_undo": await belongs_to_undo(ports.journal, instance), "inspected": None}
+        values["timeline"] = timeline(
+            spans(steps),
+            ports.clock.now_at(),
+            is_over=is_over,
+            is_linear=look.is_linear,
+            selected=look.stage - 1,
+            max_rows=sys.maxsize if look.is_whole else MAX_ROWS,
+        )
+        if step is not None:
+            values["inspected"] = inspected(step, len(steps), await ports.journal.resolutions(instance_id))
     if view in ("overview", "postings"):
         drawn = await case_flow(ports, instance_id)
         values |= {"flow": drawn.flow, "unplanned": drawn.unplanned, "words": WORDS}
@@ -91,8 +119,8 @@ async def show_run(place: Place) -> Page:
     elif view == "audit":
         values["entries"] = await ports.journal.audit(_LATEST, AUDIT_ROWS, target=instance_id)
     elif view == "raw":
-        values["definition"] = _pretty(instance.config)
-        values["history"] = [(step, _pretty(step.stage.input)) for step in steps if step.stage is not None]
+        values["definition"] = pretty(instance.config)
+        values["history"] = [(step, pretty(step.stage.input)) for step in steps if step.stage is not None]
     return Page("run.html", f"Run {instance_id[-12:]}", values)
 
 
@@ -117,25 +145,3 @@ def _cell(text: str) -> str:
     """A cell as text: an apostrophe stands before one that a spreadsheet would calculate."""
     shown = visible(text)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown
-
-
-async def _steps(ports: Ports, instance: Instance) -> list[Step]:
-    """Every stage of the definition, with the calls of those that have started."""
-    stages = msgspec.json.decode(instance.config)["stages"]
-    started = {stage.number: stage for stage in instance.stages}
-    found: list[Step] = []
-    for number, definition in enumerate(stages):
-        keyword = next((name for name in definition if name != "when"), "")
-        stage = started.get(number)
-        rows = [] if stage is None else await ports.journal.activities(instance.id, number)
-        calls: list[Call] = []
-        for row in rows:
-            activity = ACTIVITIES[row.name]
-            result = activity.result(msgspec.json.decode(row.output)) if row.output is not None else ""
-            calls.append(Call(row, bool(row.key), activity.service, result))
-        found.append(Step(number, keyword, stage, tuple(calls)))
-    return found
-
-
-def _pretty(text: str) -> str:
-    return msgspec.json.format(text, indent=2)

@@ -131,14 +131,20 @@ class Clock:
 
 
 def timeline(
-    stages: Sequence[StageSpan], now_at: int, *, is_over: bool, is_linear: bool = False, selected: int = -1
+    stages: Sequence[StageSpan],
+    now_at: int,
+    *,
+    is_over: bool,
+    is_linear: bool = False,
+    selected: int = -1,
+    max_rows: int = MAX_ROWS,
 ) -> Timeline:
     """The timeline of a run. `now_at`: where what goes on ends; `is_over`: nothing goes on, so its end stands there.
 
-    Above `MAX_ROWS` rows, stages that have ended are one row; `selected`: the number of a stage that is not among them.
+    Above `max_rows` rows, stages that have ended are one row; `selected`: the number of a stage that is not among them.
     """
     count = sum(1 + len(stage.effects) for stage in stages)
-    folded = [each for each in stages if _may_fold(each) and each.number != selected] if count > MAX_ROWS else []
+    folded = [each for each in stages if _may_fold(each) and each.number != selected] if count > max_rows else []
     shown = _with_fold(stages, folded) if len(folded) > 1 else list(stages)
     spans = [span for stage in shown for span in (stage.span, *stage.effects)]
     moments = [moment for span in spans for moment in (span.start_at, span.end_at) if moment is not None]

@@ -1,0 +1,242 @@
+"""The stages of a run: each in a sentence, with its calls, how it stands, and until when a wait lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+
+from headrace.console.words import STATUS_WORDS, Status, status_of, waits_for
+from headrace.errors import InvalidValue
+from headrace.journal.records import ActivityRow, Instance, Stage
+from headrace.money import amount_of, asset_name
+from headrace.pictures.amounts import amount_text
+from headrace.pictures.timeline import BarState, Span, StageSpan
+from headrace.usecases.ports import Ports
+from headrace.workflows.activities import ACTIVITIES, Json
+from headrace.workflows.conditions import WHEN
+from headrace.workflows.durations import duration_us, moment_us
+from headrace.workflows.interpreter import CANCELED
+from headrace.workflows.stages import RUN
+from headrace.workflows.stages.send.body import MAIN_BALANCE
+from headrace.workflows.stages.stage import Display
+from headrace.workflows.variables import expand
+
+DELAY = "delay"
+SCHEDULED = Status("◷", "Scheduled", "waiting")
+WAITING = Status("◔", "Waiting", "waiting")
+"""On the page of one run, a delay is told from a wait for somebody; the list of runs has one status for both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An activity. `moves`: whether it is an effect; `text`: a sentence; `result`: what the service made of it."""
+
+    row: ActivityRow
+    moves: bool
+    service: str
+    text: str
+    result: str
+
+    @property
+    def state(self) -> BarState:
+        return effect_state(self.row)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage of the definition; `stage` None: it has not started.
+
+    `definition`: as it was given. `waits_for`: what an open one waits for, `until_at`: at the latest; None: no limit.
+    """
+
+    number: int
+    keyword: str
+    definition: Json
+    text: str
+    state: BarState
+    stage: Stage | None
+    calls: tuple[Call, ...] = ()
+    waits_for: str = ""
+    until_at: int | None = None
+
+    @property
+    def effects(self) -> tuple[Call, ...]:
+        return tuple(call for call in self.calls if call.moves)
+
+
+async def steps_of(ports: Ports, instance: Instance) -> list[Step]:
+    """Every stage of the definition, with the calls of those that have started."""
+    definitions: list[Json] = msgspec.json.decode(instance.config)["stages"]
+    variables: dict[str, str] = msgspec.json.decode(instance.variables)
+    started = {stage.number: stage for stage in instance.stages}
+    found: list[Step] = []
+    for number, definition in enumerate(definitions):
+        keyword = next((name for name in definition if name != WHEN), "")
+        stage = started.get(number)
+        rows = [] if stage is None else await ports.journal.activities(instance.id, number)
+        text = sentence(keyword, _body(keyword, definition, stage, variables))
+        state = _state(instance, number, stage, rows)
+        is_last = stage is not None and stage is instance.stages[-1]
+        waited = waits_for(instance) if is_last and state == "waiting" else ""
+        until_at = until(stage) if waited and stage is not None else None
+        calls = tuple(_call(row) for row in rows)
+        found.append(Step(number, keyword, definition, text, state, stage, calls, waited, until_at))
+    return found
+
+
+def run_status(instance: Instance, rows: list[ActivityRow]) -> Status:
+    """The status on the page of one run. `rows`: the calls of its last stage."""
+    name = status_of(instance, rows)
+    if name != "waiting":
+        return STATUS_WORDS[name]
+    last = instance.stages[-1]
+    at_gate = last.gate is not None and last.gate_passed_at is None
+    return SCHEDULED if last.keyword == DELAY and not at_gate else WAITING
+
+
+def spans(steps: list[Step]) -> list[StageSpan]:
+    """The stages as the timeline draws them, with their effects."""
+    found: list[StageSpan] = []
+    for step in steps:
+        times = (None, None) if step.stage is None else (step.stage.started_at, step.stage.terminated_at)
+        effects = (Span(each.text, each.state, each.row.started_at, each.row.terminated_at) for each in step.effects)
+        found.append(StageSpan(step.number, Span(step.text, step.state, *times), tuple(effects)))
+    return found
+
+
+def effect_state(row: ActivityRow) -> BarState:
+    """How a call stands."""
+    if row.terminated_at is not None:
+        return "booked" if row.error is None else "unmade" if row.error == CANCELED else "refused"
+    if row.needs_attention:
+        return "unknown"
+    return "moving" if row.last_failure is None else "retrying"
+
+
+def until(stage: Stage) -> int | None:
+    """The moment at which an open stage goes on, or gives up; None: it has no limit, or its input says no moment."""
+    if stage.gate is not None and stage.gate_passed_at is None:
+        return stage.deadline_at
+    body: Json = msgspec.json.decode(stage.input)
+    try:
+        if "until" in body:
+            return moment_us(body["until"])
+        lasts = body.get("duration") or body.get("timeout")
+        return None if lasts is None else stage.started_at + duration_us(lasts)
+    except InvalidValue:
+        return None
+
+
+def sentence(keyword: str, body: object) -> str:
+    """A stage in words, from its body; placeholders stand where a variable has no value. Names may hold anything."""
+    given = _members(body)
+    if keyword in SENTENCES:
+        return SENTENCES[keyword](given)
+    if keyword not in RUN:
+        return keyword or "A stage without a keyword"
+    return RUN[keyword].describe(given, Display(has_succeeded=False, moment=str))[0]
+
+
+def _send(body: Json) -> str:
+    ends = f"from {_end(_members(body.get('source')))} to {_end(_members(body.get('destination')))}"
+    return f"Send {_money(_members(body.get('amount')))} {ends}"
+
+
+def _delay(body: Json) -> str:
+    return f"Hold until {body['until']}" if body.get("until") else f"Hold for {body.get('duration', '')}"
+
+
+def _wait_event(body: Json) -> str:
+    limit = f", {body['timeout']} at most" if body.get("timeout") else ""
+    return f"Wait for event {body.get('event', '')}{limit}"
+
+
+def _approve(body: Json) -> str:
+    needed = body.get("approvals") or 1
+    title = f": {body['title']}" if body.get("title") else ""
+    limit = f", {body['timeout']} at most" if body.get("timeout") else ""
+    return f"Wait for {needed} approval{'' if str(needed) == '1' else 's'}{title}{limit}"
+
+
+def _update(body: Json) -> str:
+    account = _members(body.get("account"))
+    pairs = ", ".join(f"{name} = {value}" for name, value in _members(account.get("metadata")).items())
+    return f"Mark {account.get('id', '')}" + (f": {pairs}" if pairs else "")
+
+
+SENTENCES: dict[str, Callable[[Json], str]] = {
+    "send": _send,
+    "delay": _delay,
+    "wait_event": _wait_event,
+    "approve": _approve,
+    "update": _update,
+}
+"""By keyword. A stage type that is not here describes itself."""
+
+
+def _end(party: Json) -> str:
+    """The source or the destination of a send in a few words."""
+    if "account" in party:
+        return str(_members(party["account"]).get("id", ""))
+    if "wallet" in party:
+        wallet = _members(party["wallet"])
+        balance = wallet.get("balance") or MAIN_BALANCE
+        of_balance = "" if balance == MAIN_BALANCE else f" ({balance})"
+        return f"wallet {wallet.get('id') or wallet.get('name', '')}{of_balance}"
+    payment = _members(party.get("payment"))
+    if payment.get("psp"):
+        return f"{payment['psp']} ({str(payment.get('type') or 'TRANSFER').lower()})"
+    return f"payment {payment.get('id', '')}"
+
+
+def _money(given: Json) -> str:
+    amount, asset = given.get("amount", ""), given.get("asset", "")
+    try:
+        return amount_text(amount_of(amount, ""), asset_name(asset, ""))
+    except InvalidValue:  # a variable that has no value
+        return f"{amount} {str(asset).partition('/')[0] if '${' not in str(asset) else asset}"
+
+
+def _members(value: object) -> Json:
+    return cast("Json", value) if isinstance(value, dict) else {}
+
+
+def _body(keyword: str, definition: Json, stage: Stage | None, variables: Mapping[str, str]) -> Any:
+    """The body of a stage with values: as it ran, else as it would."""
+    ran: Json = {} if stage is None else msgspec.json.decode(stage.input)
+    if ran:
+        return ran
+    body: Any = definition.get(keyword)
+    try:
+        return expand(body, variables)
+    except InvalidValue:
+        return body
+
+
+def _call(row: ActivityRow) -> Call:
+    activity = ACTIVITIES[row.name]
+    try:
+        text = activity.summary(msgspec.json.decode(row.input))
+    except LookupError:
+        text = row.name
+    result = activity.result(msgspec.json.decode(row.output)) if row.output is not None else ""
+    return Call(row, bool(row.key), activity.service, text, result)
+
+
+def _state(instance: Instance, number: int, stage: Stage | None, rows: list[ActivityRow]) -> BarState:
+    if stage is None:
+        if instance.from_stage is not None and number < instance.from_stage:
+            return "earlier"
+        return "unmade" if instance.is_terminal else "planned"
+    if stage.terminated_at is not None:
+        if stage.error is not None:
+            return "unmade" if stage.error == CANCELED else "refused"
+        return "skipped" if stage.skipped else "booked"
+    still_open = [effect_state(row) for row in rows if row.terminated_at is None]
+    for state in ("unknown", "retrying", "moving"):
+        if state in still_open:
+            return state
+    return "waiting" if not instance.is_terminal and waits_for(instance) else "moving"
