@@ -67,7 +67,9 @@ def paths(world: World) -> list[str]:
         "/console/runs?status=aborted",
         "/console/nowhere",
         f"/console/runs/{decision}",
+        f"/console/runs/{decision}?stage=1",
         f"/console/runs/{decision}/decide",
+        f"/console/runs/{run}?stage=2&clock=linear",
         *(f"/console/runs/{run}/{action}" for action in ("abort", "send-event", "redrive")),
         *(f"/console/runs/{run}?view={view}" for view in views),
     ]
@@ -151,6 +153,26 @@ def test_without_scripts_a_customer_leads_to_the_posting_in_three_clicks(browser
     click("Postings")
     assert page.get_by_text("Created transaction:").count() == 1
     assert clicks <= 4
+    context.close()
+
+
+def test_a_line_of_the_flow_and_a_row_of_the_timeline_lead_to_the_stage(browser: Browser, world: World) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{world.server.url}/console/runs/{world.ids['WAITING']}")
+    page.locator("svg.flow a").first.focus()
+    page.keyboard.press("Enter")
+    assert page.get_by_role("heading", name="Stage 1 of").count() == 1 and page.url.endswith("?stage=1#inspector")
+    page.get_by_role("link", name="Next stage").click()
+    assert page.get_by_role("heading", name="Stage 2 of").count() == 1
+    page.get_by_role("link", name="Show it true to scale").click()
+    page.locator("table.timeline a").first.click()
+    assert page.url.endswith("?stage=1&clock=linear#inspector")
+    bars = page.locator("svg.bar rect")
+    boxes = [bars.nth(number).bounding_box() for number in range(bars.count())]
+    assert all(box is not None and box["width"] >= 0.5 for box in boxes)
+    page.get_by_role("link", name="Close").click()
+    assert page.locator("#inspector").count() == 0 and page.url.endswith("?clock=linear")
     context.close()
 
 

@@ -132,7 +132,7 @@ def test_the_drawing_has_places_in_percent_within_the_width_and_no_style() -> No
         for x in re.findall(r'(?:x|x1|x2|cx|width)="([\d.]+)%"', svg):
             assert 0 <= float(x) <= 100
     ticks = [x for x, _ in line.ticks]
-    assert ticks[0] == 0 and all(later - earlier >= 30 for earlier, later in pairwise(ticks))
+    assert ticks[0] == 0 and all(later - earlier >= 40 for earlier, later in pairwise(ticks))
 
 
 def many(count: int) -> list[StageSpan]:

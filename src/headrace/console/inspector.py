@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -47,14 +47,13 @@ def chosen(text: str, steps: Sequence[Step]) -> Step | None:
     return steps[int(text) - 1]
 
 
-def inspected(step: Step, count: int, resolutions: Sequence[ResolutionRow]) -> Inspected:
-    """The stage in detail. `count`: how many the definition has."""
-    decided = {row.position: row for row in resolutions if row.stage == step.number}
+def inspected(step: Step, count: int, decided: Mapping[str, ResolutionRow]) -> Inspected:
+    """The stage in detail. `count`: how many the definition has; `decided`: decisions about effects, by their keys."""
     return Inspected(
         step,
         pretty(msgspec.json.encode(step.definition)),
         "" if step.stage is None else pretty(step.stage.input),
-        tuple(_exchange(call, decided.get(call.row.position)) for call in step.calls),
+        tuple(_exchange(call, decided.get(call.row.key)) for call in step.calls),
         step.number,
         step.number + 2 if step.number + 1 < count else 0,
     )

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from headrace.console.actions import ACTIONS, actions_for
 from headrace.console.inspector import chosen, inspected, pretty
 from headrace.console.pages import Page, Place
-from headrace.console.stages import run_status, spans, steps_of
+from headrace.console.stages import run_status, spans, steps_of, verdicts
 from headrace.console.words import waits_for
 from headrace.errors import InvalidValue, NotFound
 from headrace.pictures.moves import WORDS, Edge
@@ -110,7 +110,7 @@ async def show_run(place: Place) -> Page:
             max_rows=sys.maxsize if look.is_whole else MAX_ROWS,
         )
         if step is not None:
-            values["inspected"] = inspected(step, len(steps), await ports.journal.resolutions(instance_id))
+            values["inspected"] = inspected(step, len(steps), await verdicts(ports, step))
     if view in ("overview", "postings"):
         drawn = await case_flow(ports, instance_id)
         values |= {"flow": drawn.flow, "unplanned": drawn.unplanned, "words": WORDS}

@@ -10,7 +10,7 @@ import msgspec
 
 from headrace.console.words import STATUS_WORDS, Status, status_of, waits_for
 from headrace.errors import InvalidValue
-from headrace.journal.records import ActivityRow, Instance, Stage
+from headrace.journal.records import ActivityRow, Instance, ResolutionRow, Stage
 from headrace.money import amount_of, asset_name
 from headrace.pictures.amounts import amount_text
 from headrace.pictures.timeline import BarState, Span, StageSpan
@@ -50,6 +50,7 @@ class Step:
     """A stage of the definition; `stage` None: it has not started.
 
     `definition`: as it was given. `waits_for`: what an open one waits for, `until_at`: at the latest; None: no limit.
+    `is_inherited`: an earlier run of the case has run it.
     """
 
     number: int
@@ -61,6 +62,7 @@ class Step:
     calls: tuple[Call, ...] = ()
     waits_for: str = ""
     until_at: int | None = None
+    is_inherited: bool = False
 
     @property
     def effects(self) -> tuple[Call, ...]:
@@ -78,12 +80,13 @@ async def steps_of(ports: Ports, instance: Instance) -> list[Step]:
         stage = started.get(number)
         rows = [] if stage is None else await ports.journal.activities(instance.id, number)
         text = sentence(keyword, _body(keyword, definition, stage, variables))
-        state = _state(instance, number, stage, rows)
+        state = _state(instance, stage, rows)
         is_last = stage is not None and stage is instance.stages[-1]
         waited = waits_for(instance) if is_last and state == "waiting" else ""
         until_at = until(stage) if waited and stage is not None else None
         calls = tuple(_call(row) for row in rows)
-        found.append(Step(number, keyword, definition, text, state, stage, calls, waited, until_at))
+        is_inherited = number < (instance.from_stage or 0)
+        found.append(Step(number, keyword, definition, text, state, stage, calls, waited, until_at, is_inherited))
     return found
 
 
@@ -95,6 +98,17 @@ def run_status(instance: Instance, rows: list[ActivityRow]) -> Status:
     last = instance.stages[-1]
     at_gate = last.gate is not None and last.gate_passed_at is None
     return SCHEDULED if last.keyword == DELAY and not at_gate else WAITING
+
+
+async def verdicts(ports: Ports, step: Step) -> dict[str, ResolutionRow]:
+    """The decisions of persons about effects of a stage, by their keys; also of those of earlier runs of the case."""
+    found: dict[str, ResolutionRow] = {}
+    for instance_id in dict.fromkeys(call.row.instance_id for call in step.calls):
+        decided = [row for row in await ports.journal.resolutions(instance_id) if row.stage == step.number]
+        own = await ports.journal.activities(instance_id, step.number) if decided else []
+        keys = {row.position: row.key for row in own if row.instance_id == instance_id}
+        found |= {keys[row.position]: row for row in decided if row.position in keys}
+    return found
 
 
 def spans(steps: list[Step]) -> list[StageSpan]:
@@ -226,10 +240,8 @@ def _call(row: ActivityRow) -> Call:
     return Call(row, bool(row.key), activity.service, text, result)
 
 
-def _state(instance: Instance, number: int, stage: Stage | None, rows: list[ActivityRow]) -> BarState:
+def _state(instance: Instance, stage: Stage | None, rows: list[ActivityRow]) -> BarState:
     if stage is None:
-        if instance.from_stage is not None and number < instance.from_stage:
-            return "earlier"
         return "unmade" if instance.is_terminal else "planned"
     if stage.terminated_at is not None:
         if stage.error is not None:

@@ -8,7 +8,7 @@ instead. Places are percentages of the width: one drawing fits every width, with
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import log10
@@ -16,8 +16,8 @@ from typing import Literal
 
 from headrace.pictures.moves import State
 
-BarState = State | Literal["waiting", "skipped", "earlier"]
-"""The state of a bar: of a move, or of a stage that waits, is left out, or was run by an earlier run of the case."""
+BarState = State | Literal["waiting", "skipped"]
+"""The state of a bar: of a move, or of a stage that waits or is left out."""
 RowKind = Literal["stage", "effect", "folded"]
 
 WIDTH = 100.0
@@ -26,14 +26,15 @@ AHEAD = 10.0
 LEAST = 0.6
 """The width of the shortest bar, so that it can be seen; also the share of a moment that follows at once."""
 MAX_ROWS = 60
-LABEL = 30.0
-"""The width that the label of a moment needs."""
+LABEL = 40.0
+"""The width that the label of a moment needs on a narrow page."""
+LABEL_OF_NOW = 10.0
 HEIGHTS: dict[RowKind, int] = {"stage": 22, "effect": 16, "folded": 22}
 BAR_MARGIN = 4
 DOT = 4
 AXIS_HEIGHT = 20
 _SECOND, _MINUTE = 1_000_000, 60_000_000
-_ENDED: frozenset[BarState] = frozenset({"booked", "skipped", "undone", "earlier"})
+_ENDED: frozenset[BarState] = frozenset({"booked", "skipped", "undone"})
 """States of stages that fold once they are over: one that has failed stays in sight."""
 _NOT_REACHED: frozenset[BarState] = frozenset({"planned", "unmade"})
 
@@ -115,17 +116,21 @@ class Clock:
         return Bar(round(min(start, self.room - width), 2), width, is_open)
 
     def ticks(self) -> list[tuple[float, str]]:
-        """Moments that are far enough apart to be labelled; the day is told where it changes."""
+        """Moments that are far enough apart to be labelled: with the day where it changes, or with milliseconds."""
         in_detail = self.moments[-1] - self.moments[0] < _MINUTE
         found: list[tuple[float, str]] = []
         free_from, day = 0.0, ""
         for moment in self.moments[:-1]:
             place, at = self.place(moment), datetime.fromtimestamp(moment // _SECOND, UTC)
-            if place < free_from or place + LABEL > self.room:
+            if place < free_from or place + LABEL + LABEL_OF_NOW > self.room:
                 continue
             today = f"{at.day} {at:%b}"
-            text = f"{at:%H:%M:%S}" + (f".{moment % _SECOND // 1_000:03}" if in_detail else "")
-            found.append((place, text if today == day else f"{today} {text}"))
+            text = f"{at:%H:%M:%S}"
+            if in_detail:
+                text += f".{moment % _SECOND // 1_000:03}"
+            elif today != day:
+                text = f"{today} {text}"
+            found.append((place, text))
             free_from, day = place + LABEL, today
         return found
 
@@ -144,7 +149,9 @@ def timeline(
     Above `max_rows` rows, stages that have ended are one row; `selected`: the number of a stage that is not among them.
     """
     count = sum(1 + len(stage.effects) for stage in stages)
-    folded = [each for each in stages if _may_fold(each) and each.number != selected] if count > max_rows else []
+    folded = (
+        [each for each in stages if each.span.state in _ENDED and each.number != selected] if count > max_rows else []
+    )
     shown = _with_fold(stages, folded) if len(folded) > 1 else list(stages)
     spans = [span for stage in shown for span in (stage.span, *stage.effects)]
     moments = [moment for span in spans for moment in (span.start_at, span.end_at) if moment is not None]
@@ -171,10 +178,6 @@ def timeline(
     return Timeline(tuple(rows), place_of_now, is_over, tuple(clock.ticks()), len(folded) if len(folded) > 1 else 0)
 
 
-def _may_fold(stage: StageSpan) -> bool:
-    return stage.span.state in _ENDED and (stage.span.end_at is not None or stage.span.state == "earlier")
-
-
 def _with_fold(stages: Sequence[StageSpan], folded: Sequence[StageSpan]) -> list[StageSpan]:
     """The stages, with one for all folded ones in the place of their first."""
     numbers = {stage.number for stage in folded}
@@ -182,8 +185,7 @@ def _with_fold(stages: Sequence[StageSpan], folded: Sequence[StageSpan]) -> list
     ends = [stage.span.end_at for stage in folded if stage.span.end_at is not None]
     effects = sum(len(stage.effects) for stage in folded)
     label = f"{len(folded)} stages have ended, with {effects} effect{'' if effects == 1 else 's'}"
-    span = Span(label, "booked", min(starts, default=None), max(ends, default=None))
-    one = StageSpan(folded[0].number, replace(span, state="booked" if starts else "earlier"))
+    one = StageSpan(folded[0].number, Span(label, "booked", min(starts, default=None), max(ends, default=None)))
     return [
         one if stage is folded[0] else stage for stage in stages if stage is folded[0] or stage.number not in numbers
     ]
