@@ -162,6 +162,7 @@ def test_a_line_of_the_flow_and_a_row_of_the_timeline_lead_to_the_stage(browser:
     page.goto(f"{world.server.url}/console/runs/{world.ids['WAITING']}")
     page.locator("svg.flow a").first.focus()
     page.keyboard.press("Enter")
+    page.wait_for_url("**?stage=1#inspector")
     assert page.get_by_role("heading", name="Stage 1 of").count() == 1 and page.url.endswith("?stage=1#inspector")
     page.get_by_role("link", name="Next stage").click()
     assert page.get_by_role("heading", name="Stage 2 of").count() == 1

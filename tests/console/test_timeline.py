@@ -55,7 +55,7 @@ async def test_each_stage_is_a_row_in_words_with_its_effects_beneath(runs: Runs)
     page = await runs.run("waiting")
     text = said(page)
     for part in (
-        "1. Send 25.00\u00a0EUR from world to held",
+        "1. Send 25.00 EUR from world to held",
         "Send 25.00 EUR from account world to account held (ledger main) Created transaction: ",
         "2. Wait for event go waits for event go",
         " so far",
@@ -161,7 +161,7 @@ async def test_the_inspector_shows_the_definition_the_input_and_each_call(runs: 
         '"reverted": false',
     ):
         assert part in shown, part
-    assert shown.index("Request body") < shown.index("Reply") < shown.index("Input") < shown.index("Definition")
+    assert shown.index("Request body") < shown.index("Response") < shown.index("Input") < shown.index("Definition")
     assert "?stage=2#inspector" in page.links and "?" in page.links
     assert "Next stage" in shown and "Previous stage" not in shown
     page = await runs.page(f"/runs/{run}?stage=2")
@@ -270,7 +270,7 @@ async def test_many_ended_stages_are_one_row_that_can_be_opened(runs: Runs) -> N
                 "destination": {"payment": {"psp": "stripe", "type": "PAYOUT"}},
                 "amount": {"amount": "2500", "asset": "EUR/2"},
             },
-            "Send 25.00\u00a0EUR from wallet jane (coupons) to stripe (payout)",
+            "Send 25.00 EUR from wallet jane (coupons) to stripe (payout)",
         ),
         (
             "send",
@@ -282,7 +282,7 @@ async def test_many_ended_stages_are_one_row_that_can_be_opened(runs: Runs) -> N
             "Send ${sum} ${asset} from payment P7 to wallet w",
         ),
         ("revert", {"transaction": {"id": 7, "ledger": "main"}}, "Revert transaction 7 of ledger main"),
-        ("send", None, "Send   from payment  to payment "),
+        ("send", None, "Send nothing from payment  to payment "),
         ("later", {"x": 1}, "later"),
         ("", None, "A stage without a keyword"),
     ],

@@ -55,16 +55,16 @@ def test_a_later_moment_is_never_left_of_an_earlier_one_and_all_sum_to_the_width
     chance = random.Random(11)
     for _ in range(300):
         moments = [START + chance.choice([chance.randint(0, 9), chance.randint(0, 10**12)]) for _ in range(20)]
-        room = chance.choice([WIDTH, WIDTH - AHEAD])
-        clock = Clock(moments, room, is_linear=is_linear)
+        extent = chance.choice([WIDTH, WIDTH - AHEAD])
+        clock = Clock(moments, extent, is_linear=is_linear)
         places = [clock.place(moment) for moment in sorted(moments)]
-        assert places == sorted(places) and places[0] == 0 and places[-1] == room
+        assert places == sorted(places) and places[0] == 0 and places[-1] == extent
         starts = [clock.bar(moment, max(moments)).x for moment in sorted(moments)]
         assert starts == sorted(starts)
         for first in moments:
             for last in moments:
                 bar = clock.bar(min(first, last), max(first, last))
-                assert bar.x >= 0 and bar.width >= LEAST and bar.x + bar.width <= room + HUNDREDTH
+                assert bar.x >= 0 and bar.width >= LEAST and bar.x + bar.width <= extent + HUNDREDTH
 
 
 def test_between_neighbours_the_width_grows_with_the_logarithm_of_the_milliseconds() -> None:
@@ -96,7 +96,7 @@ def test_planned_stages_share_the_last_tenth_and_what_goes_on_ends_at_now_with_a
     assert ">now</text>" in axis_svg(line)
 
 
-def test_a_run_that_is_over_ends_at_its_last_moment_and_needs_no_room_ahead() -> None:
+def test_a_run_that_is_over_ends_at_its_last_moment_and_needs_nothing_ahead() -> None:
     line = timeline([stage(0, "booked", START, START + 5 * MS)], START + 9 * DAY, is_over=True)
     assert bars(line) == [(0, WIDTH)] and line.now == WIDTH and ">ended</text>" in axis_svg(line)
     failed = [stage(0, "refused", START, START + 5 * MS), stage(1, "unmade")]

@@ -17,11 +17,11 @@ MAX_CHARACTERS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A call with its request and its reply as text. `decision`: of a person about it. `evidence`: for that one."""
+    """A call with its request and its response as text. `decision`: of a person about it. `evidence`: for that one."""
 
     call: Call
     body: str
-    reply: str
+    response: str
     decision: ResolutionRow | None
     evidence: str = ""
 
@@ -60,8 +60,8 @@ def inspected(step: Step, count: int, decided: Mapping[str, ResolutionRow]) -> I
 
 
 def _exchange(call: Call, decision: ResolutionRow | None) -> Exchange:
-    body, reply = pretty(call.row.request_body or b""), pretty(call.row.output or "")
-    return Exchange(call, body, reply, decision, "" if decision is None else pretty(decision.evidence))
+    body, response = pretty(call.row.request_body or b""), pretty(call.row.output or "")
+    return Exchange(call, body, response, decision, "" if decision is None else pretty(decision.evidence))
 
 
 def pretty(text: str | bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,8 +11,6 @@ import msgspec
 from headrace.console.words import STATUS_WORDS, Status, status_of, waits_for
 from headrace.errors import InvalidValue
 from headrace.journal.records import ActivityRow, Instance, ResolutionRow, Stage
-from headrace.money import amount_of, asset_name
-from headrace.pictures.amounts import amount_text
 from headrace.pictures.timeline import BarState, Span, StageSpan
 from headrace.usecases.ports import Ports
 from headrace.workflows.activities import ACTIVITIES, Json
@@ -20,14 +18,12 @@ from headrace.workflows.conditions import WHEN
 from headrace.workflows.durations import duration_us, moment_us
 from headrace.workflows.interpreter import CANCELED
 from headrace.workflows.stages import RUN
-from headrace.workflows.stages.send.body import MAIN_BALANCE
-from headrace.workflows.stages.stage import Display
 from headrace.workflows.variables import expand
 
 DELAY = "delay"
 SCHEDULED = Status("◷", "Scheduled", "waiting")
 WAITING = Status("◔", "Waiting", "waiting")
-"""On the page of one run, a delay is told from a wait for somebody; the list of runs has one status for both."""
+"""On the page of one run, a delay is apart from other waits; the list of runs has one status for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,77 +141,10 @@ def until(stage: Stage) -> int | None:
 
 
 def sentence(keyword: str, body: object) -> str:
-    """A stage in words, from its body; placeholders stand where a variable has no value. Names may hold anything."""
-    given = _members(body)
-    if keyword in SENTENCES:
-        return SENTENCES[keyword](given)
+    """A stage in words, from its body; a placeholder stays where a variable has no value."""
     if keyword not in RUN:
         return keyword or "A stage without a keyword"
-    return RUN[keyword].describe(given, Display(has_succeeded=False, moment=str))[0]
-
-
-def _send(body: Json) -> str:
-    ends = f"from {_end(_members(body.get('source')))} to {_end(_members(body.get('destination')))}"
-    return f"Send {_money(_members(body.get('amount')))} {ends}"
-
-
-def _delay(body: Json) -> str:
-    return f"Hold until {body['until']}" if body.get("until") else f"Hold for {body.get('duration', '')}"
-
-
-def _wait_event(body: Json) -> str:
-    limit = f", {body['timeout']} at most" if body.get("timeout") else ""
-    return f"Wait for event {body.get('event', '')}{limit}"
-
-
-def _approve(body: Json) -> str:
-    needed = body.get("approvals") or 1
-    title = f": {body['title']}" if body.get("title") else ""
-    limit = f", {body['timeout']} at most" if body.get("timeout") else ""
-    return f"Wait for {needed} approval{'' if str(needed) == '1' else 's'}{title}{limit}"
-
-
-def _update(body: Json) -> str:
-    account = _members(body.get("account"))
-    pairs = ", ".join(f"{name} = {value}" for name, value in _members(account.get("metadata")).items())
-    return f"Mark {account.get('id', '')}" + (f": {pairs}" if pairs else "")
-
-
-SENTENCES: dict[str, Callable[[Json], str]] = {
-    "send": _send,
-    "delay": _delay,
-    "wait_event": _wait_event,
-    "approve": _approve,
-    "update": _update,
-}
-"""By keyword. A stage type that is not here describes itself."""
-
-
-def _end(party: Json) -> str:
-    """The source or the destination of a send in a few words."""
-    if "account" in party:
-        return str(_members(party["account"]).get("id", ""))
-    if "wallet" in party:
-        wallet = _members(party["wallet"])
-        balance = wallet.get("balance") or MAIN_BALANCE
-        of_balance = "" if balance == MAIN_BALANCE else f" ({balance})"
-        return f"wallet {wallet.get('id') or wallet.get('name', '')}{of_balance}"
-    payment = _members(party.get("payment"))
-    if payment.get("psp"):
-        return f"{payment['psp']} ({str(payment.get('type') or 'TRANSFER').lower()})"
-    return f"payment {payment.get('id', '')}"
-
-
-def _money(given: Json) -> str:
-    amount, asset = given.get("amount", ""), given.get("asset", "")
-    try:
-        return amount_text(amount_of(amount, ""), asset_name(asset, ""))
-    except InvalidValue:  # a variable that has no value
-        return f"{amount} {str(asset).partition('/')[0] if '${' not in str(asset) else asset}"
-
-
-def _members(value: object) -> Json:
-    return cast("Json", value) if isinstance(value, dict) else {}
+    return RUN[keyword].sentence(cast("Json", body) if isinstance(body, dict) else {})
 
 
 def _body(keyword: str, definition: Json, stage: Stage | None, variables: Mapping[str, str]) -> Any:

@@ -91,19 +91,19 @@ class Timeline:
 
 
 class Clock:
-    """The places of moments. One after another is never left of it; the last one is at `room`."""
+    """The places of moments. One after another is never left of it; the last one is at `extent`."""
 
-    def __init__(self, moments: Iterable[int], room: float, *, is_linear: bool = False) -> None:
+    def __init__(self, moments: Iterable[int], extent: float, *, is_linear: bool = False) -> None:
         """`moments`: at least one."""
         self.moments = sorted(set(moments))
-        self.room = room
+        self.extent = extent
         spans = [later - earlier for earlier, later in pairwise(self.moments)]
         widths = [float(span) if is_linear else LEAST + log10(1 + span / 1_000) for span in spans]
         total, passed = sum(widths), 0.0
         self._places = {self.moments[0]: 0.0}
         for moment, width in zip(self.moments[1:], widths, strict=True):
             passed += width
-            self._places[moment] = round(room * passed / total, 2)
+            self._places[moment] = round(extent * passed / total, 2)
 
     def place(self, moment: int) -> float:
         """The place of one of the moments, in percent of the width."""
@@ -113,7 +113,7 @@ class Clock:
         """A bar between two of the moments; one that would be too short to be seen is `LEAST` wide."""
         start, end = self.place(start_at), self.place(end_at)
         width = max(round(end - start, 2), LEAST)
-        return Bar(round(min(start, self.room - width), 2), width, is_open)
+        return Bar(round(min(start, self.extent - width), 2), width, is_open)
 
     def ticks(self) -> list[tuple[float, str]]:
         """Moments that are far enough apart to be labelled: with the day where it changes, or with milliseconds."""
@@ -122,7 +122,7 @@ class Clock:
         free_from, day = 0.0, ""
         for moment in self.moments[:-1]:
             place, at = self.place(moment), datetime.fromtimestamp(moment // _SECOND, UTC)
-            if place < free_from or place + LABEL + LABEL_OF_NOW > self.room:
+            if place < free_from or place + LABEL + LABEL_OF_NOW > self.extent:
                 continue
             today = f"{at.day} {at:%b}"
             text = f"{at:%H:%M:%S}"
@@ -167,14 +167,14 @@ def timeline(
         is_fold = len(folded) > 1 and stage.number == folded[0].number
         bar = _bar(stage.span, clock, now_at)
         if stage.number in ahead:
-            place = clock.room + step * ahead.index(stage.number)
+            place = clock.extent + step * ahead.index(stage.number)
             bar = Bar(round(place + step * 0.1, 2), round(step * 0.8, 2))
         kind: RowKind = "folded" if is_fold else "stage"
         rows.append(Row(kind, stage.number, None, stage.span.label, stage.span.state, bar))
         for place, effect in enumerate(stage.effects):
             row = Row("effect", stage.number, place, effect.label, effect.state, _bar(effect, clock, now_at))
             rows.append(row)
-    place_of_now = clock.place(now_at) if len(clock.moments) > 1 else clock.room
+    place_of_now = clock.place(now_at) if len(clock.moments) > 1 else clock.extent
     return Timeline(tuple(rows), place_of_now, is_over, tuple(clock.ticks()), len(folded) if len(folded) > 1 else 0)
 
 

@@ -59,6 +59,12 @@ class ApproveStage(StageType):
         timeout_us = None if timeout is None else duration_us(timeout, "timeout")
         yield WaitApproval(body.get("approvals", 1), timeout_us)
 
+    def sentence(self, body: Json) -> str:
+        needed = body.get("approvals") or 1
+        title = f": {body['title']}" if body.get("title") else ""
+        limit = f", {body['timeout']} at most" if body.get("timeout") else ""
+        return f"Wait for {needed} approval{'' if str(needed) == '1' else 's'}{title}{limit}"
+
     def describe(self, body: Json, display: Display) -> list[str]:
         state = "Approved!" if display.has_succeeded else "Not approved."
         needed = body.get("approvals", 1)

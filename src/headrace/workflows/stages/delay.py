@@ -49,6 +49,9 @@ class DelayStage(StageType):
         else:
             yield SleepUntil(context.started_at + duration_us(body["duration"], "duration"))
 
+    def sentence(self, body: Json) -> str:
+        return f"Hold until {body['until']}" if body.get("until") else f"Hold for {body.get('duration', '')}"
+
     def describe(self, body: Json, display: Display) -> list[str]:
         if body.get("until"):
             return [f"Pause workflow until {display.moment(body['until'])}"]

@@ -94,6 +94,10 @@ class StageType:
         """Sentences about a stage of a history; the first stands alone. Other servers may leave out members."""
         raise NotImplementedError
 
+    def sentence(self, body: Json) -> str:
+        """A stage in few words, for a row of a run's timeline. `body`: also one in which variables have no value."""
+        return self.describe(body, Display(has_succeeded=False, moment=str))[0]
+
     def reads(self, body: Json) -> tuple[str, ...]:
         """The names of the reads that a stage may make, in their order; `body` may hold anything. For conditions."""
         return ()

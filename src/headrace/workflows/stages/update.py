@@ -47,6 +47,12 @@ class UpdateStage(StageType):
         account = body["account"]
         yield AddAccountMetadata(account["id"], account["ledger"], account["metadata"])
 
+    def sentence(self, body: Json) -> str:
+        account: Json = body.get("account") or {}
+        metadata: Json = account.get("metadata") or {}
+        pairs = ", ".join(f"{name} = {value}" for name, value in metadata.items())
+        return f"Mark {account.get('id', '')}" + (f": {pairs}" if pairs else "")
+
     def describe(self, body: Json, display: Display) -> list[str]:
         account: Json = body.get("account") or {}
         where = f"Update account '{account.get('id', '')}' of ledger '{account.get('ledger', '')}'"

@@ -63,5 +63,9 @@ class WaitEventStage(StageType):
         state = received if display.has_succeeded else "Still waiting event..."
         return [f"Waiting event '{body.get('event', '')}'", state]
 
+    def sentence(self, body: Json) -> str:
+        limit = f", {body['timeout']} at most" if body.get("timeout") else ""
+        return f"Wait for event {body.get('event', '')}{limit}"
+
     def awaited_event(self, body: Json) -> str | None:
         return body.get("event")

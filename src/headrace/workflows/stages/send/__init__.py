@@ -66,6 +66,11 @@ class SendStage(StageType):
                 names += ["GetWallet"] if wallet.get("id") else ["ListWallets", "GetWallet"]
         return (*names, "GetAccount") if "account" in source and "payment" in destination else tuple(names)
 
+    def sentence(self, body: Json) -> str:
+        ends = f"from {_end_name(_ends(body.get('source')))} to {_end_name(_ends(body.get('destination')))}"
+        amount: Json = body.get("amount") or {}
+        return f"Send {money_text(amount) if {'amount', 'asset'} <= amount.keys() else 'nothing'} {ends}"
+
     def describe(self, body: Json, display: Display) -> list[str]:
         ends = f"from {_end_text(body.get('source') or {})} to {_end_text(body.get('destination') or {})}"
         return [f"Send {money_text(body.get('amount'))} {ends}"]
@@ -88,6 +93,20 @@ def _end_text(end: Json) -> str:
     if payment.get("psp"):
         return f"{payment['psp']} ({payment.get('type', 'TRANSFER').lower()})"
     return f"payment '{payment.get('id', '')}'"
+
+
+def _end_name(end: dict[str, Json]) -> str:
+    """The source or the destination by its name alone, with the balance of a wallet where it is not the main one."""
+    if account := end.get("account"):
+        return str(account.get("id", ""))
+    if wallet := end.get("wallet"):
+        balance = wallet.get("balance") or bodies.MAIN_BALANCE
+        of_balance = "" if balance == bodies.MAIN_BALANCE else f" ({balance})"
+        return f"wallet {wallet.get('id') or wallet.get('name', '')}{of_balance}"
+    payment = end.get("payment") or {}
+    if payment.get("psp"):
+        return f"{payment['psp']} ({str(payment.get('type') or 'TRANSFER').lower()})"
+    return f"payment {payment.get('id', '')}"
 
 
 def _flow(send: Send) -> StageRun:
