@@ -18,6 +18,11 @@ _SIGNINS = "tests/console/test_signin.py"
 _SIGNIN = "src/headrace/console/signin.py"
 _RENDERING = "src/headrace/console/rendering.py"
 _LIST = "src/headrace/pictures/postings.py"
+_TIMELINES = ("tests/pictures/test_timeline.py",)
+_TIMELINE = "src/headrace/pictures/timeline.py"
+_STAGES = "src/headrace/console/stages.py"
+_INSPECTOR = "src/headrace/console/inspector.py"
+_RUN_PAGES = "tests/console/test_timeline.py"
 
 
 def _bug(name: str, file: str, find: str, put: str, *suites: str) -> Bug:
@@ -194,5 +199,55 @@ SHOWING: tuple[Bug, ...] = (
         '"off" if not sums.is_conserved else "open"',
         '"open"',
         _POSTINGS,
+    ),
+    _bug(
+        "on the timeline a day of waiting hides what took milliseconds",
+        _TIMELINE,
+        "else LEAST + log10(1 + span / 1_000)",
+        "else float(span)",
+        *_TIMELINES,
+    ),
+    _bug(
+        "a bar of the timeline lies outside",
+        _TIMELINE,
+        "Bar(round(min(start, self.extent - width), 2), width, is_open)",
+        "Bar(start, width, is_open)",
+        *_TIMELINES,
+    ),
+    _bug(
+        "a stage that failed is folded out of sight",
+        _TIMELINE,
+        'frozenset({"booked", "skipped", "undone"})',
+        'frozenset({"booked", "skipped", "undone", "refused"})',
+        *_TIMELINES,
+    ),
+    _bug("the inspector shows another stage", _INSPECTOR, "steps[int(text) - 1]", "steps[int(text) - 2]", _RUN_PAGES),
+    _bug(
+        "a link to a stage that is not there is an error of Headrace",
+        _INSPECTOR,
+        "0 < int(text) <= len(steps)",
+        "0 < int(text)",
+        _RUN_PAGES,
+    ),
+    _bug(
+        "a page says that a delay ends when its approval does",
+        _STAGES,
+        "    if stage.gate is not None and stage.gate_passed_at is None:\n        return stage.deadline_at\n",
+        "    if stage.gate is not None:\n        return stage.deadline_at\n",
+        _RUN_PAGES,
+    ),
+    _bug(
+        "a verdict about an effect of an earlier run is lost",
+        _STAGES,
+        "for instance_id in dict.fromkeys(call.row.instance_id for call in step.calls):",
+        "for instance_id in [step.stage.instance_id] if step.stage else []:",
+        _RUN_PAGES,
+    ),
+    _bug(
+        "a line of the flow leads from an undo to a stage of another run",
+        "src/headrace/console/templates/run_overview.html",
+        "none if is_undo else look.stage_link",
+        "look.stage_link",
+        _RUN_PAGES,
     ),
 )
