@@ -201,6 +201,12 @@ async def test_a_verdict_about_an_effect_of_an_earlier_run_stays_with_it(
     assert "Verdict" not in said(await runs.page(f"/runs/{after}?stage=2"))
 
 
+async def test_raw_shows_a_long_definition_whole(runs: Runs) -> None:
+    run = await started(runs.live, {"stages": [{"wait_event": {"event": f"event-{n}"}} for n in range(300)]})
+    text = (await runs.page(f"/runs/{run}?view=raw")).text
+    assert len(text) > inspector.MAX_CHARACTERS and '"event-299"' in text and "more characters" not in text
+
+
 async def test_a_body_that_is_no_json_or_is_long_is_shown_as_far_as_it_goes(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +232,10 @@ async def test_lines_on_the_page_of_an_undo_lead_nowhere_as_its_stages_are_other
     await live.engine.ended(undo, 10)
     page = await live.http.get(f"/console/runs/{undo}")
     assert '<g class="edge undone' in page.text and 'class="edge' not in page.text.replace('<g class="edge', "")
-    assert "1. Revert transaction " in said(Parsed.of(page.text))
+    text = said(Parsed.of(page.text))
+    assert "1. Revert transaction " in text and "↶ undone" not in text
+    page = await live.http.get(f"/console/runs/{run}")
+    assert page.text.count("↶ undone by an undo of this case") == 1 and '<rect class="effect undone"' in page.text
 
 
 async def test_stages_that_an_earlier_run_has_made_say_so(runs: Runs) -> None:

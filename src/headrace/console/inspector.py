@@ -64,12 +64,12 @@ def _exchange(call: Call, decision: ResolutionRow | None) -> Exchange:
     return Exchange(call, body, response, decision, "" if decision is None else pretty(decision.evidence))
 
 
-def pretty(text: str | bytes) -> str:
+def pretty(text: str | bytes, limit: int = MAX_CHARACTERS) -> str:
     """JSON over several lines; other text as it is. A long one ends with how much is left out."""
     given = text if isinstance(text, str) else text.decode(errors="replace")
     try:
         shown = msgspec.json.format(given, indent=2) if given else ""
     except msgspec.DecodeError:
         shown = given
-    left_out = len(shown) - MAX_CHARACTERS
-    return shown if left_out <= 0 else f"{shown[:MAX_CHARACTERS]}\n… and {left_out} more characters"
+    left_out = len(shown) - limit
+    return shown if left_out <= 0 else f"{shown[:limit]}\n… and {left_out} more characters"

@@ -15,16 +15,17 @@ from starlette.responses import Response
 from headrace.console.actions import ACTIONS, actions_for
 from headrace.console.inspector import chosen, inspected, pretty
 from headrace.console.pages import Page, Place
-from headrace.console.stages import run_status, spans, steps_of, verdicts
+from headrace.console.stages import Step, run_status, spans, steps_of, verdicts
 from headrace.console.words import waits_for
 from headrace.errors import InvalidValue, NotFound
+from headrace.journal.records import Instance
 from headrace.pictures.moves import WORDS, Edge
 from headrace.pictures.postings import conservation, posted_moves
 from headrace.pictures.timeline import MAX_ROWS, timeline
 from headrace.pictures.words import sentences, visible
 from headrace.usecases.continuations import belongs_to_undo
 from headrace.usecases.descriptions import described
-from headrace.usecases.flows import case_flow
+from headrace.usecases.flows import CaseFlow, case_flow
 
 VIEWS = {
     "overview": "Overview",
@@ -97,31 +98,48 @@ async def show_run(place: Place) -> Page:
         "begun": 1 + max((step.number for step in steps if step.stage is not None), default=-1),
     }
     if view == "overview":
-        step = chosen(place.query.get("stage", ""), steps)
-        look = Look.of(place, 0 if step is None else step.number + 1)
-        is_over = instance.is_terminal and not any(step.stage and step.stage.terminated_at is None for step in steps)
-        values |= {"look": look, "is_undo": await belongs_to_undo(ports.journal, instance), "inspected": None}
-        values["timeline"] = timeline(
-            spans(steps),
-            ports.clock.now_at(),
-            is_over=is_over,
-            is_linear=look.is_linear,
-            selected=look.stage - 1,
-            max_rows=sys.maxsize if look.is_whole else MAX_ROWS,
-        )
-        if step is not None:
-            values["inspected"] = inspected(step, len(steps), await verdicts(ports, step))
-    if view in ("overview", "postings"):
-        drawn = await case_flow(ports, instance_id)
-        values |= {"flow": drawn.flow, "unplanned": drawn.unplanned, "words": WORDS}
-        values |= {"sums": [(sums, conservation(sums)) for sums in drawn.flow.sums()]}
-        values |= {"moves": posted_moves(drawn.flow), "sentences": sentences(drawn.flow)}
+        values |= await _overview(place, instance, steps)
+    elif view == "postings":
+        values |= _money(await case_flow(ports, instance_id))
     elif view == "audit":
         values["entries"] = await ports.journal.audit(_LATEST, AUDIT_ROWS, target=instance_id)
     elif view == "raw":
-        values["definition"] = pretty(instance.config)
-        values["history"] = [(step, pretty(step.stage.input)) for step in steps if step.stage is not None]
+        values["definition"] = pretty(instance.config, sys.maxsize)
+        values["history"] = [(step, pretty(step.stage.input, sys.maxsize)) for step in steps if step.stage is not None]
     return Page("run.html", f"Run {instance_id[-12:]}", values)
+
+
+async def _overview(place: Place, instance: Instance, steps: list[Step]) -> dict[str, Any]:
+    """The values of the overview. Raises InvalidValue for a look that there is not."""
+    ports = place.ports
+    step = chosen(place.query.get("stage", ""), steps)
+    look = Look.of(place, 0 if step is None else step.number + 1)
+    is_undo = await belongs_to_undo(ports.journal, instance)
+    drawn = await case_flow(ports, instance.id)
+    undone = {(move.stage, move.ordinal) for move in drawn.flow.moves if move.state == "undone" and not is_undo}
+    line = timeline(
+        spans(steps, undone),
+        ports.clock.now_at(),
+        is_over=instance.is_terminal and not any(each.stage and each.stage.terminated_at is None for each in steps),
+        is_linear=look.is_linear,
+        selected=look.stage - 1,
+        max_rows=sys.maxsize if look.is_whole else MAX_ROWS,
+    )
+    detail = None if step is None else inspected(step, len(steps), await verdicts(ports, step))
+    return {**_money(drawn), "look": look, "is_undo": is_undo, "timeline": line, "inspected": detail}
+
+
+def _money(drawn: CaseFlow) -> dict[str, Any]:
+    """The values that tell of the money of a case."""
+    flow = drawn.flow
+    return {
+        "flow": flow,
+        "unplanned": drawn.unplanned,
+        "words": WORDS,
+        "sums": [(sums, conservation(sums)) for sums in flow.sums()],
+        "moves": posted_moves(flow),
+        "sentences": sentences(flow),
+    }
 
 
 async def download_postings(place: Place) -> Response:

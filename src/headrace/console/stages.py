@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ import msgspec
 
 from headrace.console.words import STATUS_WORDS, Status, status_of, waits_for
 from headrace.errors import InvalidValue
+from headrace.journal.chains import ordinal_of
 from headrace.journal.records import ActivityRow, Instance, ResolutionRow, Stage
 from headrace.pictures.timeline import BarState, Span, StageSpan
 from headrace.usecases.ports import Ports
@@ -107,12 +108,16 @@ async def verdicts(ports: Ports, step: Step) -> dict[str, ResolutionRow]:
     return found
 
 
-def spans(steps: list[Step]) -> list[StageSpan]:
-    """The stages as the timeline draws them, with their effects."""
+def spans(steps: list[Step], undone: Collection[tuple[int, int]] = ()) -> list[StageSpan]:
+    """The stages as the timeline draws them, with their effects. `undone`: effects, as (stage, ordinal), by an undo."""
     found: list[StageSpan] = []
     for step in steps:
         times = (None, None) if step.stage is None else (step.stage.started_at, step.stage.terminated_at)
-        effects = (Span(each.text, each.state, each.row.started_at, each.row.terminated_at) for each in step.effects)
+        effects: list[Span] = []
+        for each in step.effects:
+            is_undone = each.state == "booked" and (step.number, ordinal_of(each.row)) in undone
+            state = "undone" if is_undone else each.state
+            effects.append(Span(each.text, state, each.row.started_at, each.row.terminated_at))
         found.append(StageSpan(step.number, Span(step.text, step.state, *times), tuple(effects)))
     return found
 
