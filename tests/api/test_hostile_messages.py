@@ -380,6 +380,7 @@ QUERIES = {
     "since": ["yesterday", "-1h", "9" * 40],
     "variable": ["orderID", "=1", "a=" + "x" * 300],
     "errorCode": ["A" * 5_000],
+    "q": ["a" * 400, "%00", "1.50+EUR/2"],
     "before": ["0", "x", "9" * 40],
     "after": ["-1", "x", "9" * 40],
     "limit": ["0", "1001", "x"],

@@ -110,3 +110,41 @@ async def test_what_cannot_be_searched_is_refused_by_name(
     response = await shared.call("GET", "/ext/instances", params=query)
     assert response.status_code == status
     assert response.json()["errorMessage"].startswith(message), response.text
+
+
+async def test_a_text_finds_what_it_names_with_every_other_filter(live: Live) -> None:
+    failing_id = await live.created(FAILING)
+    ids = [await live.started(failing_id, {"order": order}) for order in ("42", "43", "42")]
+    for instance_id in ids:
+        await live.ended(instance_id)
+    newest = ids[::-1]
+    for text, wanted in {
+        "42": [ids[2], ids[0]],
+        "order=43": [ids[1]],
+        "users:42": [ids[2], ids[0]],
+        "main/users:43": [ids[1]],
+        "users:*": newest,
+        "1.00 USD": newest,
+        "> 1 USD": [],
+        ids[1][-12:]: [ids[1]],
+        f"headrace:{ids[0]}:0:0": [ids[0]],
+    }.items():
+        assert [each["id"] for each in await _found(live, q=text)] == wanted, text
+        filters = {"status": "failed", "errorCode": "LEDGER_NOT_FOUND", "workflowID": failing_id}
+        assert [each["id"] for each in await _found(live, q=text, **filters)] == wanted, text
+    assert await _found(live, q="42", status="succeeded") == []
+    assert await _found(live, q="42", since="2099-01-01T00:00:00Z") == []
+    first = (await live.call("GET", "/ext/instances", params={"q": "users:*", "pageSize": 2})).json()["cursor"]
+    assert [each["id"] for each in first["data"]] == newest[:2] and first["hasMore"] is True
+    rest = (await live.call("GET", "/ext/instances", params={"cursor": first["next"]})).json()["cursor"]
+    assert [each["id"] for each in rest["data"]] == newest[2:] and rest["hasMore"] is False
+    assert not {"next", "previous"} & set(rest)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [({"q": "x" * 400}, "q"), ({"q": "a\0b"}, "q"), ({"q": "1", "variable": "a=1"}, "variable")],
+)
+async def test_a_text_that_nothing_can_have_is_refused(live: Live, query: dict[str, str], field: str) -> None:
+    response = await live.call("GET", "/ext/instances", params=query)
+    assert response.status_code == 400 and response.json()["errorMessage"].startswith(f"{field}: "), response.text

@@ -137,6 +137,9 @@ def test_twenty_rows_unless_more_are_wanted(shell: Callable[..., Any]) -> None:
     everything = shell(*listed, "--all", "--status", "waiting", "--since", "1h")
     assert everything.out.split() == ids[::-1] and everything.err == ""
     assert shell("instances", "list", "--variable", "order=n7", "-q").out == f"{ids[7]}\n"
+    assert shell("instances", "list", "--find", "n7", "--workflow", "many", "-q").out == f"{ids[7]}\n"
+    assert shell("instances", "list", "--find", "n7", "--status", "failed", "-q").out == ""
+    assert "q: has more than" in shell("instances", "list", "--find", "n" * 400).err
     for wrong, code, message in (
         (("--status", "done"), 1, "status: 'done' is not one of"),
         (("--workflow", "unknown"), 1, "workflow 'unknown' does not exist"),

@@ -103,6 +103,27 @@ def test_migrate_creates_a_journal_but_does_not_check_one_into_being(headrace: H
     assert ran.code == 0 and f"was created with schema {HEAD}" in ran.out
 
 
+def test_reindex_makes_the_instances_of_an_earlier_release_findable(headrace: Headrace, old_journal: Path) -> None:
+    data = ("--data", str(old_journal))
+    for _ in range(2):
+        ran = headrace("reindex", *data)
+        assert ran.code == 0 and fits(ran.out)
+        with closing(sqlite3.connect(old_journal / "journal.db")) as connection:
+            ((count,),) = connection.execute("SELECT count(*) FROM instances")
+            ends = connection.execute("SELECT instance_id, term FROM lookups WHERE term LIKE 'run %'").fetchall()
+            kinds = {term.partition(" ")[0] for (term,) in connection.execute("SELECT term FROM lookups")}
+        assert ran.out == f"{count:,} instances are findable.\n" and len(ends) == count > 3
+        assert all(term == f"run {instance_id[-12:]}" for instance_id, term in ends)
+        assert kinds >= {"account", "amount", "run", "transaction"}
+    document = json.loads(headrace("-o", "json", "reindex", *data).out)["data"]["reindex"]
+    assert document == {"journal": str(old_journal / "journal.db"), "instances": count}
+
+
+def test_reindex_makes_no_journal(headrace: Headrace, tmp_path: Path) -> None:
+    ran = headrace("reindex", "--data", str(tmp_path / "new"))
+    assert ran.code == 2 and "there is no journal at" in ran.err and not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("command", [("migrate",), ("engine", "status"), ("engine", "resume"), ("export", "x.jsonl")])
 @pytest.mark.parametrize("url", ["mysql://bob:secret@h/x", "postgresql://bob:secret@h:0/x", "x"])
 def test_a_database_that_is_no_url_is_refused_without_its_password(
@@ -136,6 +157,7 @@ def test_beside_a_server_only_backup_and_status_work(
     for arguments in (
         ["export", str(tmp_path / "file")],
         ["export", "--copy", str(tmp_path / "file")],
+        ["reindex"],
         ["export", "--undo"],
         ["import", str(tmp_path / "empty")],
         ["restore"],

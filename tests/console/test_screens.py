@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from urllib.parse import urlencode
 
 import pytest
 
@@ -48,7 +49,18 @@ async def test_the_search_finds_a_variable_and_an_id_and_says_what_it_understood
     assert found == {runs.ids["succeeded"], runs.ids["waiting"]}
     assert "whose variable order is exactly A4102" in page.text
     assert "No run matches." in (await runs.page("/runs?q=order%3DA41")).text
-    assert "by its whole id, or by a variable" in (await runs.page("/runs?q=A4102")).text
+    for text, names in {
+        "A4102": {"succeeded", "waiting"},
+        "shop:1": {"succeeded"},
+        "shop:*": {"succeeded", "failed"},
+        runs.ids["failed"][-12:]: {"failed"},
+        f"headrace:{runs.ids['failed']}:0:0": {"failed"},
+        "A4": set[str](),
+    }.items():
+        listed = await runs.page(f"/runs?{urlencode({'q': text})}")
+        ids = {link.rpartition("/")[2] for link in listed.links if re.search(r"/runs/[0-9a-f]{8}-", link)}
+        assert ids == {runs.ids[name] for name in names}, text
+    assert "more than 256 characters" in (await runs.page(f"/runs?q=x%3D{'a' * 300}")).text
     moved = await runs.live.http.get(f"/console/runs?q={runs.ids['failed'].upper()}", follow_redirects=False)
     assert (moved.status_code, moved.headers["location"]) == (303, f"/console/runs/{runs.ids['failed']}")
 

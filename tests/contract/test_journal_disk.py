@@ -199,4 +199,11 @@ async def test_no_table_with_long_rows_is_without_a_rowid(journal: SqliteJournal
     """In such a table a row of more than about 1,000 bytes takes a page of its own besides."""
     with closing(sqlite3.connect(tmp_path / "journal.db")) as connection:
         rows = connection.execute("SELECT name FROM sqlite_schema WHERE sql LIKE '%WITHOUT ROWID%'").fetchall()
-    assert {row[0] for row in rows} <= {"identity", "positions", "event_keys", "instance_variables", "wanted"}
+    assert {row[0] for row in rows} <= {
+        "identity",
+        "positions",
+        "event_keys",
+        "instance_variables",
+        "lookups",
+        "wanted",
+    }

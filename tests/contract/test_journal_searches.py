@@ -13,12 +13,6 @@ from headrace.errors import Conflict
 from headrace.journal.list_queries import search_texts
 from headrace.journal.lists import NEWEST, STATUSES, InstanceSearch, Place
 from headrace.journal.port import Required, Unit
-from headrace.journal.searches import (
-    MAX_SEARCHED_CHARACTERS,
-    MAX_SEARCHED_VARIABLES,
-    fingerprint,
-    fingerprints,
-)
 from headrace.journal.sqlite import SqliteJournal
 from headrace.journal.sqlite.migrations import HEAD, migrate_sqlite
 from headrace.journal.writes import (
@@ -30,6 +24,12 @@ from headrace.journal.writes import (
     MarkTrouble,
     MoveInstance,
     OpenStage,
+)
+from headrace.workflows.search_terms import (
+    MAX_SEARCHED_CHARACTERS,
+    MAX_SEARCHED_VARIABLES,
+    fingerprint,
+    fingerprints,
 )
 from tests.contract.test_journal import journal
 from tests.contract.test_journal_triggers import release, version_of
@@ -169,7 +169,9 @@ def test_an_index_answers_every_search(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     migrate_sqlite(str(path))
     connection = sqlite3.connect(path)
-    for name, text in search_texts("CROSS JOIN").items():
+    for name, text in search_texts("CROSS JOIN", "?").items():
+        if not name.endswith(("_page", "_before")):
+            continue
         plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", [0] * text.count("?")).fetchall()
         steps = [row[3] for row in plan]
         assert not [step for step in steps if step.startswith("SCAN") or "TEMP B-TREE" in step], (name, steps)
@@ -198,7 +200,7 @@ def test_every_filter_reads_the_index_made_for_it(tmp_path: Path) -> None:
     }
     for name, index in wanted.items():
         for direction in ("page", "before"):
-            text = search_texts("CROSS JOIN")[f"{name}_{direction}"]
+            text = search_texts("CROSS JOIN", "?")[f"{name}_{direction}"]
             plan = connection.execute(f"EXPLAIN QUERY PLAN {text}", [0] * text.count("?")).fetchall()
             assert f" INDEX {index} " in plan[0][3], (name, plan)
     connection.close()

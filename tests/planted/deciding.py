@@ -115,8 +115,8 @@ DECIDING: tuple[Bug, ...] = (
     _bug(
         "a unit with a decision about a stage shares no statement",
         "src/headrace/journal/postgres/batches.py",
-        "w.DropNudges, DecideStage)",
-        "w.DropNudges)",
+        "w.DropNudges, DecideStage,",
+        "w.DropNudges,",
         "tests/unit/journal/test_batches.py",
     ),
     _bug(

@@ -14,6 +14,7 @@ from tests.planted.pinning import PINNING
 from tests.planted.planning import PLANNING
 from tests.planted.processes import PROCESSES
 from tests.planted.reversing import REVERSING
+from tests.planted.searching import SEARCHING
 from tests.planted.showing import SHOWING
 from tests.planted.waiting import WAITING
 
@@ -32,5 +33,6 @@ EVERY_BUG: tuple[Bug, ...] = (
     *DECIDING,
     *DRAWING,
     *SHOWING,
+    *SEARCHING,
 )
 """In the order of caught.md."""

@@ -140,8 +140,8 @@ SHOWING: tuple[Bug, ...] = (
     _bug(
         "a page begins with the last row of the one before",
         _RUNS,
-        "last = found[ROWS - 1]",
-        "last = found[ROWS - 2]",
+        "last = rows[ROWS - 1]",
+        "last = rows[ROWS - 2]",
         _SCREENS,
     ),
     _bug(

@@ -30,6 +30,8 @@ class SlowReads:
         found: Any = getattr(self._journal, name)
         if name in AT_ONCE:
             return found
+        if name == "lookups":
+            return SlowReads(found)
         return self._pages(found) if name in PAGES else self._read(found)
 
     def _read(self, read: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:

@@ -88,6 +88,7 @@ UNSEEN = {
     "a delay that is over and left open is due at no time": FEW_STEPS,
     "one unit evaluates any number of conditions": FEW_STEPS,
     "a stage whose condition failed is left to another unit, where it runs": FEW_STEPS,
+    "a booking does not find its run": "a proof compares the books, and searches for nothing",
     "a pinned run runs what was signed to be skipped": "what runs against its plan has an effect, which is compared",
 }
 """Bugs that no proof of an example can see, and why."""

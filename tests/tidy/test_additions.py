@@ -206,6 +206,10 @@ class NoteAccount(Activity):
     def movements(cls, shown: Json) -> list[str]:
         return []
 
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        return []
+
     def booked(self, result: Json) -> str:
         return f"note about {self.id}"
 

@@ -38,6 +38,7 @@ class Search:
     since: datetime | None = None
     variable: str | None = None
     error_code: str | None = None
+    find: str | None = None
     limit: int | None = None
 
 
@@ -69,6 +70,7 @@ class Found:
             since=search.since,
             variable=search.variable,
             error_code=search.error_code,
+            q=search.find,
             page_size=MAX_PAGE if search.limit is None else min(search.limit + 1, MAX_PAGE),
         )
         for page in found.pages():

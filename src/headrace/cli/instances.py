@@ -60,6 +60,15 @@ def list_instances(
         str | None,
         typer.Option("--variable", metavar="NAME=VALUE", help="Only instances that were started with this value."),
     ] = None,
+    find: Annotated[
+        str | None,
+        typer.Option(
+            "--find",
+            metavar="TEXT",
+            help="Only instances with this id or its end, value, account (users:42, users:*), payment, booking, or "
+            "amount: '129.00 EUR', '> 1000 EUR'.",
+        ),
+    ] = None,
     error: Annotated[
         str | None,
         typer.Option("--error", metavar="CODE", help="Only instances with this error, such as INSUFFICIENT_FUND."),
@@ -73,7 +82,8 @@ def list_instances(
 ) -> None:
     """List instances, newest first.
 
-    --variable requires --since, and --error excludes --status: a search takes the same time at any size.
+    Without --find, --variable combines with --since only, and --error excludes --status: a search takes the same time
+    at any size.
     """
     from headrace.cli import watch as watching
     from headrace.cli.instance_views import Found, InstancesLook, Search, list_lines
@@ -88,6 +98,7 @@ def list_instances(
         since=moment_since(since) if since else None,
         variable=variable,
         error_code=error,
+        find=find,
         limit=None if all_ else limit,
     )
     if watch:

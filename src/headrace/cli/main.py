@@ -25,6 +25,7 @@ from headrace.cli import (
     plan,
     plan_runs,
     profiles,
+    reindex,
     servers,
     starter,
     testing,
@@ -93,6 +94,7 @@ command(app, "doctor")(doctor.doctor)
 command(app, "audit")(audit.audit)
 command(app, "attention", has_ids=True)(attention.attention)
 command(app, "migrate")(migrate.migrate)
+command(app, "reindex")(reindex.reindex)
 command(app, "backup")(backup.backup)
 command(app, "restore")(backup.restore)
 command(app, "export")(transfer.export)

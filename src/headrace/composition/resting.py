@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 from headrace.clock import Ids
 from headrace.errors import AlreadyOwned, InvalidValue, Unusable
+from headrace.journal.port import Journal
 from headrace.journal.sqlite.backup import back_up, put_in_place
 from headrace.journal.sqlite.faults import opening
 from headrace.journal.sqlite.inspection import inspect_journal
@@ -28,6 +29,7 @@ __all__ = [
     "open_beside",
     "open_new",
     "open_resting",
+    "open_to_write",
     "operator",
     "owner",
     "put_in_place",
@@ -61,6 +63,26 @@ def open_resting(place: Place) -> RestingJournal:
     if place.database_url is not None:
         return _postgres().RestingPostgresJournal.open(place.database_url)
     return RestingSqliteJournal.open(place.file)
+
+
+@contextlib.asynccontextmanager
+async def open_to_write(place: Place) -> AsyncGenerator[Journal]:
+    """Open a journal as a server does, to write to it: the file of a data folder alone, a database beside servers.
+
+    Raises AlreadyOwned, Unusable, Damaged or Unavailable.
+    """
+    if place.database_url is None:
+        from headrace.journal.sqlite import SqliteJournal
+
+        journal = await SqliteJournal.open(place.file)
+    else:
+        from headrace.journal.postgres import PostgresJournal
+
+        journal = await PostgresJournal.open(place.database_url)
+    try:
+        yield journal
+    finally:
+        await journal.close()
 
 
 def open_beside(place: Place) -> RestingJournal:

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any
 
 from headrace.auth.principal import Principal
+from headrace.console.counts import Counts
 from headrace.errors import (
     AlreadyEnded,
     HeadraceError,
@@ -64,6 +65,7 @@ class Place:
     """A request for a screen: the server's parts, the visitor, the query, the parameters in the path, the form sent."""
 
     ports: Ports
+    counts: Counts
     visitor: Visitor
     query: Mapping[str, str]
     params: Mapping[str, str]

@@ -94,6 +94,7 @@ def environment() -> Environment:
         "picture": picture,
         "bar": bar,
         "axis": axis,
+        "grouped": "{:,}".format,
     }
     made.globals |= {"asset": asset, "money": amount_text, "STATUSES": words.STATUS_WORDS}
     return made

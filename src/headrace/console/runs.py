@@ -1,23 +1,29 @@
-"""Runs: the newest first, by status, workflow, start or the value of a variable; a page at a time."""
+"""Runs: the newest first, by status, workflow, start or what a person looks for; a page at a time."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 from urllib.parse import urlencode
 
 import msgspec
 from starlette.responses import RedirectResponse, Response
 
-from headrace.console.filters import SPANS, kept_filters, parse_search
+from headrace.console.counts import LIMIT
+from headrace.console.filters import SPANS, kept_filters, search_of
 from headrace.console.pages import Page
 from headrace.console.pages import Place as Request
 from headrace.console.words import waits_for
 from headrace.errors import InvalidValue
-from headrace.journal.lists import NEWEST, STATUSES, Place
+from headrace.journal.lists import NEWEST, STATUSES, InstanceSearch, Place
 from headrace.journal.records import InstanceSummary
+from headrace.pictures.amounts import amount_text
 from headrace.usecases.ports import Ports
+from headrace.usecases.searching import Found, added_up, search_instances
+from headrace.workflows.search_terms import parse_amount
 
 ROWS = 50
 SHOWN_VARIABLES = 3
@@ -27,9 +33,13 @@ _PLACE = re.compile(r"(-?[0-9]{1,19})\.([0-9A-Za-z-]{1,64})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A run of the list. `says`: what it waits for, or why it has ended. `variables`: the first of them."""
+    """A run of the list. `amount`: what its first effect moves. `says`: what it waits for, or why it has ended.
+
+    `variables`: the first of them.
+    """
 
     summary: InstanceSummary
+    amount: str
     says: str
     stages: int
     variables: dict[str, str]
@@ -38,46 +48,64 @@ class Row:
 async def show_runs(request: Request) -> Page | Response:
     """A page of runs. The whole id of a run in the search leads to its page. Raises InvalidValue for a bad filter."""
     query, ports = request.query, request.ports
-    text = query.get("q", "").strip()
-    if _ID.fullmatch(text):
-        return RedirectResponse(f"/console/runs/{text.lower()}", 303)
-    search, understood = parse_search(query, text, ports.clock.now_at())
-    rows: list[Row] = []
-    older = None
-    if search is not None:
-        place = NEWEST
-        if (text_of_place := query.get("before")) is not None:
-            given = _PLACE.fullmatch(text_of_place)
-            if given is None or abs(int(given[1])) >= 2**63:
-                raise InvalidValue("before", "is not a place in this list")
-            place = Place(int(given[1]), given[2])
-        found = await ports.journal.summaries_after(search, place, ROWS + 1)
-        rows = [await _row(ports, each) for each in found[:ROWS]]
-        if len(found) > ROWS:
-            last = found[ROWS - 1]
-            older = "?" + urlencode({**kept_filters(query), "before": f"{last.created_at}.{last.id}"})
-    workflow = await ports.journal.workflow(query["workflow"]) if query.get("workflow") else None
-    values = {
-        "q": text,
+    search = search_of(query, ports.clock.now_at())
+    if search.text is not None and _ID.fullmatch(search.text):
+        return RedirectResponse(f"/console/runs/{search.text.lower()}", 303)
+    found = await _found(ports, search, _place(query))
+    older = None if found.next is None else f"{found.next.created_at}.{found.next.id}"
+    counted = search.text is None
+    filters = kept_filters(query)
+    values: dict[str, Any] = {
+        "q": search.text or "",
         "status": query.get("status", ""),
         "since": query.get("since", ""),
         "spans": {name: label for name, (label, _) in SPANS.items()},
-        "workflow": workflow,
-        "tabs": {status: "?" + urlencode({**kept_filters(query), "status": status}) for status in STATUSES},
-        "all": "?" + urlencode({name: value for name, value in kept_filters(query).items() if name != "status"}),
-        "understood": understood,
-        "rows": rows,
-        "older": older,
+        "workflow": await ports.journal.workflow(query["workflow"]) if query.get("workflow") else None,
+        "tabs": {each: "?" + urlencode({**filters, "status": each}) for each in STATUSES},
+        "all": "?" + urlencode({name: value for name, value in filters.items() if name != "status"}),
+        "first": "?" + urlencode(filters),
+        "says": found.says,
+        "is_cut": found.is_cut,
+        "rows": [await _row(ports, each) for each in found.rows],
+        "older": older and "?" + urlencode({**filters, "before": older}),
         "is_first": "before" not in query,
+        "count": await request.counts.of(ports.journal, search) if counted else None,
+        "counts": await request.counts.by_status(ports.journal, search) if counted else {},
+        "sums": added_up([each.amount for each in found.rows]),
+        "most": LIMIT,
     }
     return Page("runs.html", "Runs", values)
 
 
+def _place(query: Mapping[str, str]) -> Place:
+    """The place that a page begins after. Raises InvalidValue."""
+    text = query.get("before")
+    if text is None:
+        return NEWEST
+    given = _PLACE.fullmatch(text)
+    if given is None or abs(int(given[1])) >= 2**63:
+        raise InvalidValue("before", "is not a place in this list")
+    return Place(int(given[1]), given[2])
+
+
+async def _found(ports: Ports, search: InstanceSearch, place: Place) -> Found:
+    """A page of a search. A text that nothing can have finds nothing, and the page says why."""
+    if search.text is None:
+        rows = await ports.journal.summaries_after(search, place, ROWS + 1)
+        last = rows[ROWS - 1] if len(rows) > ROWS else None
+        return Found(rows[:ROWS], last and Place(last.created_at, last.id), "")
+    try:
+        return await search_instances(ports.journal, search, place, ROWS)
+    except InvalidValue as error:
+        return Found([], None, f"the text {error.reason}")
+
+
 async def _row(ports: Ports, summary: InstanceSummary) -> Row:
+    amount = "" if summary.amount is None else amount_text(*parse_amount(summary.amount))
     instance = await ports.journal.instance(summary.id)
     if instance is None:  # it was removed meanwhile
-        return Row(summary, "", 0, {})
+        return Row(summary, amount, "", 0, {})
     variables: dict[str, str] = msgspec.json.decode(instance.variables)
     stages = len(msgspec.json.decode(instance.config)["stages"])
     shown = dict(islice(variables.items(), SHOWN_VARIABLES))
-    return Row(summary, summary.error or waits_for(instance), stages, shown)
+    return Row(summary, amount, summary.error or waits_for(instance), stages, shown)

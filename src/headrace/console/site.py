@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from headrace.auth.authenticator import Authenticator
 from headrace.auth.clients import READ
 from headrace.auth.oauth import Refused
+from headrace.console.counts import Counts
 from headrace.console.forms import Refusal, fields_of, own_fields
 from headrace.console.pages import Page, Place, Visitor, status_for
 from headrace.console.rendering import assets, rendered
@@ -47,6 +48,7 @@ class Console:
         """`authenticator` None: the server has no authentication, so that its console is for its own machine only."""
         self.ports = ports
         self.is_sandbox = is_sandbox
+        self._counts = Counts(ports.clock)
         self._signin = SignIn(authenticator, ports.ids.new())
         routes = [
             Route(screen.path, self._endpoint(screen), methods=["GET"] if screen.post is None else ["GET", "POST"])
@@ -77,7 +79,7 @@ class Console:
             visitor = await self._signin.visitor(request)
             if not visitor.principal.may(READ):
                 raise NotAllowed(READ)
-            place = Place(self.ports, visitor, dict(request.query_params), dict(request.path_params))
+            place = Place(self.ports, self._counts, visitor, dict(request.query_params), dict(request.path_params))
             if request.method == "POST" and screen.post is not None:
                 shown = await screen.post(replace(place, form=await own_fields(request, visitor)))
             else:

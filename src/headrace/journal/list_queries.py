@@ -24,6 +24,7 @@ from headrace.journal.lists import (
     TriggerList,
     WorkflowList,
 )
+from headrace.journal.records import InstanceSummary
 
 EARLIEST_AT = -(2**63)
 
@@ -35,10 +36,14 @@ _BY_VARIABLE = """\
 SELECT {columns} FROM instance_variables AS v {first_join} instances AS i ON i.id = v.instance_id {joined}
 WHERE {condition}{since} AND (v.created_at, v.instance_id) {side} (?, ?)
 ORDER BY v.created_at {order}, v.instance_id {order} LIMIT ?"""
+_MATCHING = "SELECT {columns} FROM instances AS i WHERE {condition}{since} LIMIT ?"
+_MATCHING_VARIABLE = """\
+SELECT {columns} FROM instance_variables AS v {first_join} instances AS i ON i.id = v.instance_id
+WHERE {condition}{since} LIMIT ?"""
 
 _SUMMARY = """\
 i.id, i.workflow_id, (SELECT name FROM workflows WHERE id = i.workflow_id), i.status, i.created_at, i.updated_at,
-    i.terminated_at, i.error, i.error_code, s.number, s.keyword, i.failure, i.failure_code"""
+    i.terminated_at, i.error, i.error_code, s.number, s.keyword, i.failure, i.failure_code, i.amount"""
 _LAST_STAGE = """\
 LEFT JOIN stages AS s
     ON s.instance_id = i.id AND s.number = (SELECT max(number) FROM stages WHERE instance_id = i.id)"""
@@ -56,10 +61,11 @@ _CONDITIONS = {
 }
 
 
-def search_texts(first_join: str) -> dict[str, str]:
-    """By name: the filters in use, and the direction. Parameters are `?`.
+def search_texts(first_join: str, ids: str) -> dict[str, str]:
+    """By name: the filters in use, and the direction, or what is read of all that match. Parameters are `?`.
 
-    `first_join` joins two tables; where the database allows it, the first one is read first.
+    `first_join` joins two tables; where the database allows it, the first one is read first. `ids`: a query for the ids
+    in a JSON list.
     """
     found: dict[str, str] = {}
     for name, condition in _CONDITIONS.items():
@@ -69,7 +75,18 @@ def search_texts(first_join: str) -> dict[str, str]:
         newer = {"condition": condition, "since": "", "side": ">", "order": "ASC", "first_join": first_join}
         found[f"{name}_page"] = text.format(columns=_SUMMARY, joined=_LAST_STAGE, **older)
         found[f"{name}_before"] = text.format(columns="i.created_at, i.id", joined="", **newer)
+        matching = _MATCHING_VARIABLE if name == "search_variable" else _MATCHING
+        found[f"{name}_count"] = f"SELECT count(*) FROM ({matching.format(columns='1', **older)}) AS matching"
+        found[f"{name}_amounts"] = matching.format(columns="i.amount", **older)
+    found["summaries"] = f"SELECT {_SUMMARY} FROM instances AS i {_LAST_STAGE} WHERE i.id IN ({ids})"
     return found
+
+
+def summary_of(row: tuple[Any, ...]) -> InstanceSummary:
+    """An instance of a list, from its row."""
+    values: list[Any] = list(row)
+    values[3] = STATUSES[values[3]]
+    return InstanceSummary(*values)
 
 
 _PLAIN: dict[type, str] = {BatchList: "batches", HandleList: "handles", KeptTriggerList: "kept_triggers"}

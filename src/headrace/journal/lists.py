@@ -67,13 +67,17 @@ class OccurrenceList(_List, frozen=True, tag="occurrences"):
 
 
 class InstanceSearch(_List, frozen=True, tag="search"):
-    """Instances by status (one of STATUSES, or UNFINISHED), by error code or by the fingerprint of a variable."""
+    """Instances by status (one of STATUSES, or UNFINISHED), by error code or by the fingerprint of a variable.
+
+    `text`: what a person looks for, as `usecases.searching` reads it. No single query answers it.
+    """
 
     workflow_id: str | None = None
     status: str | None = None
     error_code: str | None = None
     fingerprint: int | None = None
     since_at: int | None = None
+    text: str | None = None
 
 
 class AttentionList(_List, frozen=True, tag="attention"):

@@ -26,6 +26,7 @@ from headrace.journal.lists import (
     TriggerList,
     WorkflowList,
 )
+from headrace.journal.lookups import Lookups
 from headrace.journal.records import (
     ActivityRow,
     AttentionRow,
@@ -126,6 +127,11 @@ class Journal(Protocol):
         ...
 
     # reads
+
+    @property
+    def lookups(self) -> Lookups:
+        """Searches of instances by terms, counts and amounts."""
+        ...
 
     async def workflow(self, workflow_id: str) -> Workflow | None:
         """Also a deleted one (`deleted_at` set)."""

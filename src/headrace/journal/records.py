@@ -115,7 +115,10 @@ class Instance(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class InstanceSummary(msgspec.Struct, frozen=True):
-    """An instance as a search lists it. `stage_number` and `stage` are those of the last stage that has started."""
+    """An instance as a search lists it. `stage_number` and `stage` are those of the last stage that has started.
+
+    `amount`: what its first effect moves, as `search_terms.sortable_amount` writes it; None where it moved nothing yet.
+    """
 
     id: str
     workflow_id: str
@@ -130,6 +133,7 @@ class InstanceSummary(msgspec.Struct, frozen=True):
     stage: str | None = None
     failure: str | None = None
     failure_code: str | None = None
+    amount: str | None = None
 
 
 class Due(msgspec.Struct, frozen=True):

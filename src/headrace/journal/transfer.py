@@ -100,6 +100,7 @@ TABLES: tuple[Table, ...] = (
             Column("kind", "text", fallback="run", since="0021"),
             *_columns("root_id text?, from_stage integer?, plan_id text?, failure text?, failure_code text?", "0021"),
             *_columns("abort_reason text?", "0032"),
+            *_columns("amount text?", "0033"),
         ),
         ("id",),
     ),
@@ -107,6 +108,9 @@ TABLES: tuple[Table, ...] = (
         "instance_variables",
         _columns("fingerprint integer, created_at integer, instance_id text"),
         ("fingerprint", "created_at", "instance_id"),
+    ),
+    Table(
+        "lookups", _columns("term text, created_at integer, instance_id text"), ("term", "created_at", "instance_id")
     ),
     Table(
         "stages",

@@ -67,7 +67,7 @@ class DeleteWorkflow(Write, frozen=True, kw_only=True):
 class AddInstance(Write, frozen=True, kw_only=True):
     """Changes nothing where the workflow does not exist or is deleted.
 
-    `kind`, `root_id`, `from_stage`, `plan_id`: as `records.Instance` has them.
+    `kind`, `root_id`, `from_stage`, `plan_id`: as `records.Instance` has them. `amount`: as `NoteAmount` has it.
     """
 
     instance_id: str
@@ -80,6 +80,25 @@ class AddInstance(Write, frozen=True, kw_only=True):
     root_id: str | None = None
     from_stage: int | None = None
     plan_id: str | None = None
+    amount: str | None = None
+
+
+class NoteAmount(Write, frozen=True, kw_only=True):
+    """Store what the first effect of an instance moves, unless it is known.
+
+    `amount`: as `search_terms.sortable_amount` writes it.
+    """
+
+    instance_id: str
+    amount: str
+
+
+class AddLookups(Write, frozen=True, kw_only=True):
+    """Make an instance findable. `created_at`: the instance's; `terms`: JSON list of terms of `search_terms`."""
+
+    created_at: int
+    instance_id: str
+    terms: str
 
 
 class AddVariables(Write, frozen=True, kw_only=True):

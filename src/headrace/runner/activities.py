@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headrace.effects.port import Request
-from headrace.workflows.activities import Activity
+from headrace.workflows.activities import Activity, Json
 
 
 @dataclass(slots=True, eq=False)
 class CurrentActivity:
-    """An activity without an outcome. `stage` and `position` are its place in the journal.
+    """An activity without an outcome. `stage` and `position` are its place in the journal; `shown`
+    is the input that history shows.
 
     `attempt` counts the attempts that this process knows of, `begun` those that the journal counts as begun: while it
     is 0, none may be sent. `was_sent`: an attempt may have reached the service. `is_stored`: the journal has a row of
@@ -21,6 +22,7 @@ class CurrentActivity:
     stage: int
     position: int
     key: str
+    shown: Json
     request: Request
     started_at: int
     attempt: int = 0

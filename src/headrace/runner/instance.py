@@ -32,13 +32,12 @@ from headrace.journal.approval_writes import DecideStage, PassGate, PinInstance
 from headrace.journal.lists import STATUSES
 from headrace.journal.port import Entry, Required, Unit, WhenWanted
 from headrace.journal.records import Plan, Workflow
-from headrace.journal.searches import fingerprints
+from headrace.runner import rows
 from headrace.runner.activities import CurrentActivity
 from headrace.runner.context import Definition, RunnerContext
 from headrace.runner.gate import Gate, gate_before, gate_of
 from headrace.runner.inheritance import NOTHING
 from headrace.runner.pin import Pin, pin_of
-from headrace.runner.rows import closed_at_once, ended_at_once, failed_attempt, intent_of, stage_of
 from headrace.workflows.activities import Activity
 from headrace.workflows.commands import Amend, SleepUntil, WaitApproval, WaitEvent
 from headrace.workflows.conditions import SKIPPED, WHEN
@@ -78,6 +77,7 @@ class InstanceRunner:
         "earlier",
         "ended_at",
         "error",
+        "findable",
         "gate",
         "id",
         "last_at",
@@ -129,6 +129,7 @@ class InstanceRunner:
         self._claim: Required | None = None
         self._context = context
         self._steps = 0
+        self.findable = rows.Findable(instance_id, created_at)
 
     @property
     def undoes_failure(self) -> bool:
@@ -193,15 +194,14 @@ class InstanceRunner:
 
         `decided`: what the condition of the stage has said in an earlier instance of the case; it is not asked again.
         """
+        place = len(unit)
         unit.add(stored)
-        if self.variables:
-            hashes = encode(fingerprints(self.variables)).decode()
-            unit.add(writes.AddVariables(created_at=self.created_at, instance_id=self.id, fingerprints=hashes))
         self._announce(unit, STARTED_WORKFLOW, self.created_at)
         self._open_stage(stage, self.created_at, unit, decided)
         if skips:
             self.stage.skip()
         self._advance(unit, self.created_at, sends=sends)
+        self.findable.start(unit, place, self.variables)
         if self._claim is not None:
             unit.add(self._claim)
             self.version, self._claim = 1, None
@@ -237,7 +237,8 @@ class InstanceRunner:
         unit, now_at = Unit(), self.now_at()
         match outcome:
             case Done(output):
-                self._close_activity(unit, now_at, output, None)
+                opened = self._close_activity(unit, now_at, output, None)
+                self.findable.terms += opened.activity.made(opened.shown, output or {})
                 self.stage.resume(output)
             case Refused(code, text):
                 message = f"{code}: {text}"
@@ -311,6 +312,7 @@ class InstanceRunner:
         The version is compared first: a later write could fail on another process's row, with an error that says
         nothing about the version.
         """
+        self.findable.store(unit)
         claim = self._claim
         if claim is None:
             compared = writes.ClaimVersion(instance_id=self.id, version=self.version)
@@ -419,7 +421,7 @@ class InstanceRunner:
         self.stage_is_stored = self.stage.command is not None or is_left
         self._announce(unit, STARTED_STAGE, started_at, number=number)
         if self.stage_is_stored:  # else it is stored together with its end
-            unit.add(stage_of(self.id, self.stage, started_at))
+            unit.add(rows.stage_of(self.id, self.stage, started_at))
             self._store_decision(unit)
             rules = policy.approval_rules
             if rules.rules or isinstance(self.stage.command, WaitApproval):
@@ -442,15 +444,13 @@ class InstanceRunner:
         self.stage = StageRunner(stages, number, given, started_at, may_name_world=may_name_world, verdict=verdict)
 
     def _close_stage(self, unit: Unit, now_at: int) -> None:
-        stage = self.stage
-        ended = SUCCEEDED_STAGE if stage.error is None else FAILED_STAGE
-        self._announce(unit, ended, now_at, number=stage.number, error=stage.error)
+        stage, error = self.stage, self.stage.error
+        ended = SUCCEEDED_STAGE if error is None else FAILED_STAGE
+        self._announce(unit, ended, now_at, number=stage.number, error=error)
         if self.stage_is_stored:
-            unit.add(
-                writes.CloseStage(terminated_at=now_at, error=stage.error, instance_id=self.id, number=stage.number)
-            )
+            unit.add(writes.CloseStage(terminated_at=now_at, error=error, instance_id=self.id, number=stage.number))
         else:
-            unit.add(ended_at_once(self.id, stage, self.stage_started_at, now_at))
+            unit.add(rows.ended_at_once(self.id, stage, self.stage_started_at, now_at))
             self._store_decision(unit)
 
     # activities
@@ -486,7 +486,7 @@ class InstanceRunner:
             return False
         if earlier is not None:
             request = earlier.to_send(request)
-        self.open = CurrentActivity(activity, stage.number, stage.position, key, request, now_at)
+        self.open = CurrentActivity(activity, stage.number, stage.position, key, activity.input(key), request, now_at)
         self.open.was_sent = earlier is not None and earlier.settled_by_look_up(activity)
         if activity.is_effect:
             self._store_activity(unit, self.open, attempt=int(sends))
@@ -494,7 +494,8 @@ class InstanceRunner:
 
     def _store_activity(self, unit: Unit, opened: CurrentActivity, attempt: int) -> None:
         opened.is_stored, opened.begun = True, attempt
-        unit.add(intent_of(self.id, opened, attempt))
+        self.findable.opened.append(opened)
+        unit.add(rows.intent_of(self.id, opened, attempt))
 
     def begin_attempt(self) -> Unit:
         """Count an attempt as begun before it is sent. The unit fails with Conflict where another one has begun."""
@@ -515,13 +516,15 @@ class InstanceRunner:
         opened.last_failure = failure
         opened.needs_attention = needs_attention
         opened.begun = max(opened.attempt, opened.begun)
-        unit.add(failed_attempt(self.id, opened, failure, next_at, doubt, self.now_at() if needs_attention else None))
+        unit.add(
+            rows.failed_attempt(self.id, opened, failure, next_at, doubt, self.now_at() if needs_attention else None)
+        )
         unit.add(writes.MarkTrouble(trouble=NEEDS_ATTENTION if needs_attention else RETRYING, instance_id=self.id))
         if needs_attention:
             unit.add(writes.ScheduleInstance(next_at=None, instance_id=self.id))
         return self._sealed(unit)
 
-    def _close_activity(self, unit: Unit, now_at: int, output: Any, error: str | None) -> None:
+    def _close_activity(self, unit: Unit, now_at: int, output: Any, error: str | None) -> CurrentActivity:
         opened = self.open
         assert opened is not None
         self.open = None
@@ -530,19 +533,11 @@ class InstanceRunner:
         attempt = max(opened.attempt, 1)
         text = None if output is None else encode(output).decode()
         if opened.is_stored:
-            unit.add(
-                writes.CloseActivity(
-                    attempt=attempt,
-                    output=text,
-                    error=error,
-                    terminated_at=now_at,
-                    instance_id=self.id,
-                    stage=opened.stage,
-                    position=opened.position,
-                )
-            )
-            return
-        unit.add(closed_at_once(self.id, opened, attempt, text, error, now_at))
+            unit.add(rows.ended_activity(self.id, opened, attempt, text, error, now_at))
+            return opened
+        self.findable.opened.append(opened)
+        unit.add(rows.closed_at_once(self.id, opened, attempt, text, error, now_at))
+        return opened
 
     def _cancel_activity(self, unit: Unit, now_at: int) -> None:
         """Close the open activity as canceled. Only for one never sent, or proven not booked."""

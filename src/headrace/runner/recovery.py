@@ -101,6 +101,7 @@ def _reopen(runner: InstanceRunner, row: ActivityRow) -> None:
         row.stage,
         row.position,
         row.key,
+        command.input(row.key),
         Request(service, row.request_method, row.request_path, row.request_body, key),
         row.started_at,
         attempt=row.attempt,

@@ -1,14 +1,19 @@
-"""The rows of stages and activities, as their instance writes them."""
+"""The rows of stages and activities, and those that find them, as their instance writes them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
+from msgspec import structs
 
 from headrace.effects.services import scheduled_moment
 from headrace.effects.settlement import Doubt
 from headrace.journal import writes
+from headrace.journal.port import Entry, Required, Unit
 from headrace.runner.activities import CurrentActivity
 from headrace.workflows.interpreter import StageRunner
+from headrace.workflows.search_terms import MAX_TERM_CHARACTERS, end_term, fingerprints, sortable_amount, value_terms
 
 
 def stage_of(instance_id: str, stage: StageRunner, started_at: int) -> writes.OpenStage:
@@ -39,7 +44,7 @@ def intent_of(instance_id: str, opened: CurrentActivity, attempt: int) -> writes
         stage=opened.stage,
         position=opened.position,
         name=opened.activity.name,
-        input=_input(opened),
+        input=msgspec.json.encode(opened.shown).decode(),
         started_at=opened.started_at,
         attempt=attempt,
         key=opened.key,
@@ -59,7 +64,7 @@ def closed_at_once(
         stage=opened.stage,
         position=opened.position,
         name=opened.activity.name,
-        input=_input(opened),
+        input=msgspec.json.encode(opened.shown).decode(),
         started_at=opened.started_at,
         attempt=attempt,
         key=opened.key,
@@ -70,6 +75,21 @@ def closed_at_once(
         error=error,
         last_failure=opened.last_failure,
         terminated_at=now_at,
+    )
+
+
+def ended_activity(
+    instance_id: str, opened: CurrentActivity, attempt: int, output: str | None, error: str | None, now_at: int
+) -> writes.CloseActivity:
+    """The end of a stored activity. `output`: JSON text."""
+    return writes.CloseActivity(
+        attempt=attempt,
+        output=output,
+        error=error,
+        terminated_at=now_at,
+        instance_id=instance_id,
+        stage=opened.stage,
+        position=opened.position,
     )
 
 
@@ -95,5 +115,50 @@ def failed_attempt(
     )
 
 
-def _input(opened: CurrentActivity) -> str:
-    return msgspec.json.encode(opened.activity.input(opened.key)).decode()
+class Findable:
+    """The part of an instance that is not findable yet: `opened` activities, and `terms` of what services have made.
+
+    `amount`: what its first effect moves; empty until that is known, and None once it is stored.
+    """
+
+    __slots__ = ("amount", "created_at", "instance_id", "opened", "terms")
+
+    def __init__(self, instance_id: str, created_at: int) -> None:
+        self.instance_id = instance_id
+        self.created_at = created_at
+        self.opened: list[CurrentActivity] = []
+        self.terms: list[str] = []
+        self.amount: str | None = ""
+
+    def start(self, unit: Unit, place: int, variables: Mapping[str, str]) -> None:
+        """Complete the unit of a start: `place` is that of the row of the instance, which takes the amount."""
+        self._read()
+        self.terms.append(end_term(self.instance_id))
+        if variables:
+            hashes = msgspec.json.encode(fingerprints(variables)).decode()
+            self.terms += value_terms(variables)
+            unit.add(writes.AddVariables(created_at=self.created_at, instance_id=self.instance_id, fingerprints=hashes))
+        row: Entry = unit[place]
+        if self.amount and isinstance(row, Required) and isinstance(row.write, writes.AddInstance):
+            unit[place] = Required(structs.replace(row.write, amount=self.amount), row.error)
+            self.amount = None
+        self.store(unit)
+
+    def _read(self) -> None:
+        """Turn opened activities into terms."""
+        for opened in self.opened:
+            self.terms += opened.activity.searched(opened.shown)
+            if self.amount == "" and (moved := opened.activity.moved(opened.shown)) is not None:
+                self.amount = sortable_amount(moved["amount"], moved["asset"])
+        self.opened = []
+
+    def store(self, unit: Unit) -> None:
+        """Add what the unit has brought."""
+        self._read()
+        if self.amount:
+            unit.add(writes.NoteAmount(instance_id=self.instance_id, amount=self.amount))
+            self.amount = None
+        if self.terms:
+            terms = msgspec.json.encode([each for each in self.terms if len(each) <= MAX_TERM_CHARACTERS]).decode()
+            unit.add(writes.AddLookups(created_at=self.created_at, instance_id=self.instance_id, terms=terms))
+            self.terms = []

@@ -10,11 +10,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from headrace.money import Posting, posting
+from headrace.money import WORLD, Posting, posting
 from headrace.workflows.activity import REGISTRY, Activity, Family, Json, Service, money_text, units_text
 from headrace.workflows.reversals import UNDOING
+from headrace.workflows.search_terms import (
+    account_term,
+    amount_term,
+    payment_term,
+    transaction_term,
+    wallet_term,
+)
 
 INTERNAL_LEDGER = "orchestration-000-internal"
+WALLETS = "wallets"
+"""The ledger by which an account beside a wallet is searched: its effect does not name the wallet's."""
 ACTIVITIES = REGISTRY
 """Every activity by its name, those of `headrace.workflows.reversals` among them."""
 assert all(each.name in ACTIVITIES for each in UNDOING)
@@ -36,6 +45,17 @@ def _subject_address(subject: Json) -> str:
     if subject["type"] == "WALLET":
         return f"wallet:{subject['identifier']}:{subject.get('balance') or 'main'}"
     return subject["identifier"]
+
+
+def _moved_terms(amount: Json, *subjects: Json) -> list[str]:
+    """The terms of an amount, and of the wallets and accounts that it moves between; `world` finds nothing."""
+    terms = [amount_term(amount["amount"], amount["asset"])]
+    for subject in subjects:
+        if subject["type"] == "WALLET":
+            terms.append(wallet_term(subject["identifier"]))
+        elif subject["identifier"] != WORLD:
+            terms.append(account_term(subject["identifier"], WALLETS))
+    return terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +97,10 @@ class GetPayment(Activity):
         return f"Read payment {shown.get('id', '')}"
 
     @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        return [payment_term(shown["id"])]
+
+    @classmethod
     def example(cls) -> GetPayment:
         return cls("PAYMENT")
 
@@ -96,6 +120,10 @@ class GetWallet(Activity):
     @classmethod
     def summary(cls, shown: Json) -> str:
         return f"Read wallet {shown.get('id', '')}"
+
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        return [wallet_term(shown["id"])]
 
     @classmethod
     def example(cls) -> GetWallet:
@@ -200,6 +228,26 @@ class CreateTransaction(Activity):
             for moved in shown["data"]["postings"]
         ]
 
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        terms: list[str] = []
+        for moved in shown["data"]["postings"]:
+            ends = (moved["source"], moved["destination"])
+            terms += [account_term(address, shown["ledger"]) for address in ends if address != WORLD]
+            terms.append(amount_term(moved["amount"], moved["asset"]))
+        metadata: Json = shown["data"].get("metadata") or {}
+        if payment_id := metadata.get("headrace_payment_id"):
+            terms.append(payment_term(payment_id))
+        return terms
+
+    @classmethod
+    def made(cls, shown: Json, output: Json) -> list[str]:
+        return [transaction_term(output["data"]["id"], shown["ledger"])] if output.get("data") else []
+
+    @classmethod
+    def moved(cls, shown: Json) -> Json:
+        return shown["data"]["postings"][0]
+
     def booked(self, result: Json) -> str:
         what = f"{self.posting['amount']} {self.posting['asset']}"
         return f"transaction {result.get('id', '?')} of {what} on ledger {self.ledger}"
@@ -232,6 +280,10 @@ class AddAccountMetadata(Activity):
     def movements(cls, shown: Json) -> list[str]:
         pairs = ", ".join(f"{name}={value}" for name, value in shown["metadata"].items())
         return [f"{shown['ledger']} {shown['id']} metadata {pairs}"]
+
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        return [account_term(shown["id"], shown["ledger"])]
 
     def booked(self, result: Json) -> str:
         return f"metadata of account {self.id} on ledger {self.ledger}"
@@ -282,6 +334,15 @@ class CreditWallet(Activity):
         sources = ", ".join(_subject_address(subject) for subject in data["sources"]) or "world"
         return [f"wallets {sources} -> wallet:{shown['id']}:{data['balance']} {units_text(data['amount'])}"]
 
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        data = shown["data"]
+        return [wallet_term(shown["id"]), *_moved_terms(data["amount"], *data["sources"])]
+
+    @classmethod
+    def moved(cls, shown: Json) -> Json:
+        return shown["data"]["amount"]
+
     def booked(self, result: Json) -> str:
         return f"credit of {self.amount} {self.asset} to wallet {self.id}"
 
@@ -331,6 +392,16 @@ class DebitWallet(Activity):
         sources = ", ".join(f"wallet:{shown['id']}:{balance}" for balance in data["balances"])
         to = _subject_address(data["destination"]) if data.get("destination") else "world"
         return [f"wallets {sources} -> {to} {units_text(data['amount'])}"]
+
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        data = shown["data"]
+        to = [data["destination"]] if data.get("destination") else []
+        return [wallet_term(shown["id"]), *_moved_terms(data["amount"], *to)]
+
+    @classmethod
+    def moved(cls, shown: Json) -> Json:
+        return shown["data"]["amount"]
 
     def booked(self, result: Json) -> str:
         return f"debit of {self.amount} {self.asset} from wallet {self.id}"
@@ -389,6 +460,15 @@ class CreateTransferInitiation(Activity):
     @classmethod
     def movements(cls, shown: Json) -> list[str]:
         return [f"{shown['type'].lower()} {units_text(shown)} {shown['destination']}"]
+
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        at_provider = account_term(shown["destination"], shown["provider"].lower())
+        return [at_provider, amount_term(shown["amount"], shown["asset"])]
+
+    @classmethod
+    def moved(cls, shown: Json) -> Json:
+        return shown
 
     def booked(self, result: Json) -> str:
         return f"transfer initiation of {self.amount} {self.asset} to {self.destination}"

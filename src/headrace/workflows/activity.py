@@ -56,7 +56,7 @@ class Activity:
         cls.is_effect = cls.family is not Family.READ
         if cls.is_effect and "known_by" not in cls.__dict__:
             raise TypeError(f"activity {cls.__name__} does not say its `known_by`")
-        for method in ("input", "summary", "example", *(("booked", "movements") if cls.is_effect else ())):
+        for method in ("input", "summary", "example", *(("booked", "movements", "searched") if cls.is_effect else ())):
             if method not in cls.__dict__:
                 raise TypeError(f"activity {cls.__name__} has no `{method}`")
         known = REGISTRY.get(cls.name)
@@ -90,6 +90,21 @@ class Activity:
     def movements(cls, shown: Json) -> list[str]:
         """The effect as cases of tests name it, from the input that history shows: a line for each posting."""
         raise NotImplementedError
+
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        """The terms of `search_terms` that find an instance by this activity, from the input that history shows."""
+        return []
+
+    @classmethod
+    def made(cls, shown: Json, output: Json) -> list[str]:
+        """The terms of what the service made, from the input and the output that history shows."""
+        return []
+
+    @classmethod
+    def moved(cls, shown: Json) -> Json | None:
+        """The `amount` and `asset` that an effect moves, from the input that history shows; None: it moves nothing."""
+        return None
 
     def booked(self, result: Json) -> str:
         """Describe the write, for the error of a stage that ends after it. `result` is the service's object."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from headrace.workflows.activity import Activity, Family, Json, Service, money_text, units_text
+from headrace.workflows.search_terms import amount_term, initiation_term, transaction_term
 
 V1_ONLY = frozenset({"v1"})
 NOT_DESCRIBED: frozenset[str] = frozenset()
@@ -74,6 +75,14 @@ class RevertTransaction(Activity):
     @classmethod
     def movements(cls, shown: Json) -> list[str]:
         return [f"{shown['ledger']} revert {shown['id']}"]
+
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        return [transaction_term(shown["id"], shown["ledger"])]
+
+    @classmethod
+    def made(cls, shown: Json, output: Json) -> list[str]:
+        return [transaction_term(output["data"]["id"], shown["ledger"])] if output.get("data") else []
 
     def booked(self, result: Json) -> str:
         return f"revert of transaction {self.id} on ledger {self.ledger}"
@@ -209,6 +218,10 @@ class RejectTransferInitiation(Activity):
     def movements(cls, shown: Json) -> list[str]:
         return [f"reject initiation {shown['id']}"]
 
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        return [initiation_term(shown["id"])]
+
     def booked(self, result: Json) -> str:
         return f"rejection of transfer initiation {self.id}"
 
@@ -240,6 +253,14 @@ class ReverseTransferInitiation(Activity):
     @classmethod
     def movements(cls, shown: Json) -> list[str]:
         return [f"reverse initiation {shown['id']} {units_text(shown)}"]
+
+    @classmethod
+    def searched(cls, shown: Json) -> list[str]:
+        return [initiation_term(shown["id"]), amount_term(shown["amount"], shown["asset"])]
+
+    @classmethod
+    def moved(cls, shown: Json) -> Json:
+        return shown
 
     def booked(self, result: Json) -> str:
         return f"reversal of {self.amount} {self.asset} of transfer initiation {self.id}"

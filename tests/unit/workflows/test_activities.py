@@ -47,6 +47,7 @@ def complete(**changes: Any) -> dict[str, Any]:
         "input": lambda self, key: {},
         "summary": classmethod(lambda cls, shown: ""),
         "booked": lambda self, result: "",
+        "searched": classmethod(lambda cls, shown: []),
         "movements": classmethod(lambda cls, shown: []),
         "example": classmethod(lambda cls: cls()),
         **changes,
@@ -84,7 +85,7 @@ def test_a_complete_class_is_registered() -> None:
 
 
 @pytest.mark.parametrize(
-    "fact", ["name", "service", "family", "known_by", "input", "summary", "booked", "movements", "example"]
+    "fact", ["name", "service", "family", "known_by", "input", "summary", "booked", "movements", "searched", "example"]
 )
 def test_a_class_that_leaves_out_a_fact_is_refused(fact: str) -> None:
     members = complete()

@@ -46,6 +46,7 @@ SEARCH_INSTANCES: Operation[Cursor[InstanceSummary]] = Operation(
         "since": "since",
         "variable": "variable",
         "errorCode": "error_code",
+        "q": "q",
         "cursor": "cursor",
         "pageSize": "page_size",
     },

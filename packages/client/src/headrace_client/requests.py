@@ -132,6 +132,7 @@ class SearchInstancesRequest(PageRequest):
     since: Timestamp | None = None
     variable: str | None = None
     error_code: str | None = None
+    q: str | None = None
 
 
 class ListAttentionRequest(PageRequest):

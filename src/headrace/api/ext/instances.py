@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from headrace import json_text
 from headrace.api.context import Context
-from headrace.api.cursors import FIELD
+from headrace.api.cursors import FIELD, Cursor, Seal
 from headrace.api.ext import schemas
 from headrace.api.ext.successors import kept
 from headrace.api.idempotency import caller_of, empty_response
@@ -18,15 +18,16 @@ from headrace.api.operations import READ, WRITE, Operation, Parameter
 from headrace.api.requests import Request, json_value
 from headrace.api.responses import Response, json_response
 from headrace.api.v1.instances import TAG
-from headrace.api.v2.pages import PARAMETERS, page_response
+from headrace.api.v2.pages import PARAMETERS, page_cursor, page_response
 from headrace.clock import date_time
 from headrace.errors import InvalidValue, NotFound
 from headrace.journal.lists import STATUSES, UNFINISHED, InstanceSearch
 from headrace.journal.records import InstanceSummary, Successor
-from headrace.journal.searches import MAX_SEARCHED_CHARACTERS, MAX_SEARCHED_VARIABLES, fingerprint
 from headrace.usecases.approvals import open_approval
 from headrace.usecases.descriptions import Description, described
 from headrace.usecases.instances import abort_with_reason
+from headrace.usecases.searching import MAX_TEXT_CHARACTERS, search_instances
+from headrace.workflows.search_terms import MAX_SEARCHED_CHARACTERS, MAX_SEARCHED_VARIABLES, fingerprint
 
 MAX_CODE_CHARACTERS = 256
 
@@ -52,15 +53,35 @@ async def search(context: Context, request: Request) -> Response:
         error_code=code,
         fingerprint=_fingerprint(request),
         since_at=_since_at(request),
+        text=request.query("q"),
     )
+    if rows.text is not None and rows.fingerprint is not None:
+        raise InvalidValue("variable", "cannot be combined with q, which takes name=value too")
     if rows.fingerprint is not None and (workflow_id or status or code):
         raise InvalidValue("variable", "cannot be combined with workflowID, status or errorCode, only with since")
-    if code is not None and status is not None:
+    if code is not None and status is not None and rows.text is None:
         raise InvalidValue("errorCode", "cannot be combined with status: only failed instances have a code")
     is_first = request.query(FIELD) is None
     if workflow_id is not None and is_first and await context.ports.journal.workflow(workflow_id) is None:
         raise NotFound("workflow", workflow_id)
+    seal = Seal(await context.ports.journal.identity())
+    cursor = page_cursor(request, seal, rows)
+    if isinstance(cursor.rows, InstanceSearch) and cursor.rows.text is not None:
+        return await _found(context, seal, cursor.rows, cursor)
     return await page_response(context, request, rows, context.ports.journal.summaries_after, _shown)
+
+
+async def _found(context: Context, seal: Seal, rows: InstanceSearch, cursor: Cursor) -> Response:
+    """A page of what a text finds. Where the scan for it ended early, it may be shorter than others, even empty."""
+    found = await search_instances(context.ports.journal, rows, cursor.place, cursor.page_size)
+    after = UNSET if found.next is None else seal.write(Cursor(rows, found.next, cursor.page_size))
+    page = schemas.InstanceSummaryPage(
+        page_size=cursor.page_size,
+        has_more=found.next is not None,
+        next=after,
+        data=[_shown(row) for row in found.rows],
+    )
+    return json_response(200, json_text.encode(schemas.InstanceSummaryPageResponse(cursor=page)))
 
 
 async def describe(context: Context, request: Request) -> Response:
@@ -186,7 +207,9 @@ OPERATIONS = (
         summary="Search instances",
         description=(
             "Newest first, a page at a time. A page costs the same however many instances there are: `variable` can be "
-            "combined with `since` only, and `errorCode` not with `status`."
+            "combined with `since` only, and `errorCode` not with `status`. `q` can be combined with every filter but "
+            "`variable`: of what it finds, 5,000 instances are looked at for one page, which then may be shorter than "
+            "`pageSize`, or empty, and has a `next`; it has no `previous`."
         ),
         response=schemas.InstanceSummaryPageResponse,
         query=(
@@ -207,6 +230,13 @@ OPERATIONS = (
                 f"{MAX_SEARCHED_VARIABLES} variables of an instance are searched, in values of up to "
                 f"{MAX_SEARCHED_CHARACTERS} characters.",
                 {"type": "string", "pattern": rf"^[^=]+=[\s\S]{{0,{MAX_SEARCHED_CHARACTERS}}}$"},
+            ),
+            Parameter(
+                "q",
+                "Text to look for, told by its form: an instance's id or its last 12 characters; `name=value`; an "
+                "account (`users:42`, `main/users:42`, `users:*`); an amount (`129.00 EUR`, `> 1000 EUR`, "
+                "`12900 EUR/2`); else the value of a variable, an account, a wallet, a payment or a transaction.",
+                {"type": "string", "maxLength": MAX_TEXT_CHARACTERS},
             ),
             Parameter(
                 "errorCode",

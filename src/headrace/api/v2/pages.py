@@ -54,14 +54,14 @@ async def page_response(
 ) -> Response:
     """The page of a query. `rows` is the list, with the filters of the query."""
     seal = Seal(await context.ports.journal.identity())
-    cursor = _cursor(request, seal, rows)
+    cursor = page_cursor(request, seal, rows)
     parts = _Page(context.ports.journal, seal, cursor, read, show, is_first=cursor.place == NEWEST).parts()
     if cursor.page_size <= PART:
         return json_response(200, b"".join([part async for part in parts]))
     return StreamedResponse(200, headers=JSON, parts=_resumed(await anext(parts), parts))
 
 
-def _cursor(request: Request, seal: Seal, rows: AnyList) -> Cursor:
+def page_cursor(request: Request, seal: Seal, rows: AnyList) -> Cursor:
     """The page of a query. Beside a cursor, empty parameters and `running=false` do not count as parameters."""
     text = request.query(FIELD)
     size = request.query("pageSize")

@@ -13,10 +13,9 @@ from msgspec import structs
 from headrace.errors import Unavailable, Unusable
 from headrace.journal.chains import owner_of, places_of, reads_named, whole_stage, whole_stages
 from headrace.journal.group import CommitMeter, WriterLimits
-from headrace.journal.list_queries import list_query, no_earlier, since
+from headrace.journal.list_queries import list_query, no_earlier, since, summary_of
 from headrace.journal.lists import (
     NEWEST,
-    STATUSES,
     AnyList,
     AttentionList,
     BatchList,
@@ -33,6 +32,7 @@ from headrace.journal.lists import (
 from headrace.journal.port import Results, Unit, WhichTimes
 from headrace.journal.postgres.connections import Connection, connect_writer, fault_of
 from headrace.journal.postgres.listener import Listener
+from headrace.journal.postgres.lookups import PostgresLookups
 from headrace.journal.postgres.migrations import require_current
 from headrace.journal.postgres.notifications import News
 from headrace.journal.postgres.owner import Owner
@@ -109,6 +109,7 @@ class PostgresJournal:
         self._listener: Listener | None = None
         self._instances = SharedReads(lambda ids: self._rows("instance", ids))
         self._standings = SharedReads(lambda ids: self._rows("standing", ids))
+        self.lookups = PostgresLookups(self._rows)
 
     @classmethod
     async def open(
@@ -261,7 +262,7 @@ class PostgresJournal:
         return [await self._whole(_instance(row, stages[row[0]])) for row in rows]
 
     async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
-        return [_summary(row) for row in await self._page(rows, place, limit)]
+        return [summary_of(row) for row in await self._page(rows, place, limit)]
 
     async def standing(self, instance_id: str) -> Standing | None:
         """One statement, and others only for a continuation or where conditions may name reads."""
@@ -587,9 +588,3 @@ def _activities(text: str | None) -> tuple[ActivityRow, ...]:
         members: dict[str, Any] = {**structs.asdict(each), "request_body": body and bytes.fromhex(body[2:])}
         found.append(ActivityRow(**members))
     return tuple(found)
-
-
-def _summary(row: Row) -> InstanceSummary:
-    values: list[Any] = list(row)
-    values[3] = STATUSES[values[3]]
-    return InstanceSummary(*values)

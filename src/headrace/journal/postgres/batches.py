@@ -18,7 +18,7 @@ from headrace.journal.writes import Write
 
 INSERTS: frozenset[type[Write]] = frozenset(
     {
-        *(w.AddWorkflow, w.AddInstance, w.AddVariables, w.OpenStage, w.AddClosedStage, w.OpenActivity),
+        *(w.AddWorkflow, w.AddInstance, w.AddVariables, w.AddLookups, w.OpenStage, w.AddClosedStage, w.OpenActivity),
         *(w.AddClosedActivity, w.AddEvent, w.AddNudge, w.AddAuditEntry, w.RememberKey, w.AddOccurrence, w.Publish),
         names.RequireVersion,
     }
@@ -28,7 +28,7 @@ UPDATES: frozenset[type[Write]] = frozenset(
     {
         *(w.MoveInstance, w.ScheduleInstance, w.ClaimVersion, w.EndInstance, w.MarkTrouble, w.AmendStage),
         *(w.CloseStage, w.BeginAttempt, w.FailAttempt, w.CloseActivity, w.WakeInstance, w.TakeEvent),
-        *(w.WaitForEvent, w.DropNudges, DecideStage),
+        *(w.WaitForEvent, w.DropNudges, DecideStage, w.NoteAmount),
     }
 )
 """Each changes rows of one instance: one of each unit may share a statement."""

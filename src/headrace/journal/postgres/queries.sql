@@ -15,10 +15,14 @@ UPDATE workflows SET deleted_at = r.at, updated_at = greatest(updated_at, r.at) 
 
 -- Store new instances, but those whose workflow is gone. A definition that is its workflow's own is not stored again.
 -- name: AddInstance
-INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id)
+INSERT INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id, amount)
 SELECT r.instance_id, r.workflow_id, CASE WHEN w.config = r.config THEN '' ELSE r.config END, r.variables, r.created_at, r.created_at, r.by_trigger, 0,
-    r.kind, r.root_id, r.from_stage, r.plan_id
+    r.kind, r.root_id, r.from_stage, r.plan_id, r.amount
 FROM :rows JOIN workflows AS w ON w.id = r.workflow_id AND w.deleted_at IS NULL
+
+-- Store what the first effects of instances move.
+-- name: NoteAmount
+UPDATE instances SET amount = r.amount FROM :rows WHERE id = r.instance_id AND instances.amount IS NULL
 
 -- Move running instances on.
 -- name: MoveInstance
@@ -64,6 +68,12 @@ UPDATE events SET instance_id = r.instance_id FROM :rows WHERE events.instance_i
 -- name: AddVariables
 INSERT INTO instance_variables (fingerprint, created_at, instance_id)
 SELECT each::bigint, r.created_at, r.instance_id FROM :rows CROSS JOIN LATERAL json_array_elements_text(r.fingerprints::json) AS each
+ON CONFLICT DO NOTHING
+
+-- Make instances findable by the terms of their effects.
+-- name: AddLookups
+INSERT INTO lookups (term, created_at, instance_id)
+SELECT each, r.created_at, r.instance_id FROM :rows CROSS JOIN LATERAL json_array_elements_text(r.terms::json) AS each
 ON CONFLICT DO NOTHING
 
 -- Store stages that have begun.
@@ -1039,6 +1049,26 @@ SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 O
 -- name: dead_letters_of
 SELECT publisher, event_id, type, body, reason, at FROM set_aside
 WHERE publisher = :publisher AND event_id = coalesce(CAST(:event_id AS text), event_id) ORDER BY at, length(event_id), event_id LIMIT :limit
+
+-- The terms of a range, each once: every one is found from the one before.
+-- name: terms_between
+WITH RECURSIVE found (term) AS (
+    (SELECT term FROM lookups WHERE term >= :first AND term < :before ORDER BY term LIMIT 1)
+    UNION ALL
+    SELECT (SELECT term FROM lookups WHERE term > found.term AND term < :before ORDER BY term LIMIT 1) FROM found WHERE found.term IS NOT NULL
+)
+SELECT term FROM found WHERE term IS NOT NULL LIMIT :limit
+
+-- Places of the instances that have one of the terms (a JSON list), the newest first.
+-- name: places_of_terms
+SELECT DISTINCT each.created_at, each.instance_id FROM json_array_elements_text(:terms::json) AS given (term) CROSS JOIN LATERAL (
+    SELECT created_at, instance_id FROM lookups
+    WHERE term = given.term AND (created_at, instance_id) < (:created_at, :id) ORDER BY created_at DESC, instance_id DESC LIMIT :limit
+) AS each ORDER BY each.created_at DESC, each.instance_id DESC LIMIT :limit
+
+-- Places of instances with terms of a range, by term.
+-- name: places_between_terms
+SELECT created_at, instance_id FROM lookups WHERE term >= :first AND term < :before ORDER BY term, created_at LIMIT :limit
 
 -- The number of the last event that was ever in the outbox.
 -- name: outbox_end

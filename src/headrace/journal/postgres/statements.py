@@ -59,7 +59,9 @@ def named_statements() -> dict[str, str]:
     """The queries that belong to no record, by name; parameters are `$1`, `$2`, in the order of their first use."""
     writes = {each.__name__ for each in record_types()}
     found = {name: sql for name, sql in read_queries(QUERIES, "$").items() if name not in writes}
-    found |= {name: _numbered(sql) for name, sql in search_texts("JOIN").items()}
+    found |= {
+        name: _numbered(sql) for name, sql in search_texts("JOIN", "SELECT json_array_elements_text(?::json)").items()
+    }
     return {name: _bounded(name, sql) for name, sql in found.items()}
 
 

@@ -21,10 +21,9 @@ from msgspec import structs
 from headrace.errors import Unavailable, Unusable
 from headrace.journal.chains import owner_of, places_of, reads_named, whole_stage, whole_stages
 from headrace.journal.group import CommitMeter, WriterLimits
-from headrace.journal.list_queries import list_query, no_earlier, search_texts, since
+from headrace.journal.list_queries import list_query, no_earlier, since, summary_of
 from headrace.journal.lists import (
     NEWEST,
-    STATUSES,
     AnyList,
     AttentionList,
     BatchList,
@@ -38,6 +37,7 @@ from headrace.journal.lists import (
     TriggerList,
     WorkflowList,
 )
+from headrace.journal.lookups import Lookups
 from headrace.journal.port import Results, Unit, WhichTimes
 from headrace.journal.records import (
     ActivityRow,
@@ -107,6 +107,7 @@ class SqliteJournal:
         self._writer, self._queue = writer, writer.queue
         self._sql = sql
         self._on_endings: Callable[[Sequence[str]], None] | None = None
+        self.lookups = Lookups(self._rows_soon)
 
     @classmethod
     async def open(
@@ -125,7 +126,7 @@ class SqliteJournal:
             stack.callback(lock.release)
             require_whole_log(path)
             await in_thread(migrate_sqlite, str(path))
-            sql, writes = named_statements() | search_texts("CROSS JOIN"), write_queries()
+            sql, writes = named_statements(), write_queries()
             reader, connection = (stack.enter_context(contextlib.closing(_connect(path))) for _ in range(2))
             reader.execute(sql["counts"]).fetchone()
             closed, closed_at = reader.execute(sql["closed"]).fetchone()
@@ -167,6 +168,9 @@ class SqliteJournal:
             return self._reader.execute(self._sql[name], parameters).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._unreadable(error) from error
+
+    async def _rows_soon(self, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return self._rows(name, *parameters)
 
     def _rows_within(self, max_bytes: int, name: str, *parameters: Any) -> list[tuple[Any, ...]]:
         """The first of them, one at least, that hold no more."""
@@ -238,7 +242,7 @@ class SqliteJournal:
         return [self._whole(row) for row in self._page(rows, place, limit)]
 
     async def summaries_after(self, rows: InstanceSearch, place: Place, limit: int) -> list[InstanceSummary]:
-        return [_summary(row) for row in self._page(rows, place, limit)]
+        return [summary_of(row) for row in self._page(rows, place, limit)]
 
     async def standing(self, instance_id: str) -> Standing | None:
         """Also what earlier instances of a case did in the stage that a continuation begins with."""
@@ -592,9 +596,3 @@ def _connect(path: Path) -> sqlite3.Connection:
 def _instance(row: tuple[Any, ...], stages: tuple[Stage, ...]) -> Instance:
     values: list[Any] = [*row[:8], bool(row[8]), stages, *row[9:]]
     return Instance(*values)
-
-
-def _summary(row: tuple[Any, ...]) -> InstanceSummary:
-    values: list[Any] = list(row)
-    values[3] = STATUSES[values[3]]
-    return InstanceSummary(*values)

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from headrace.journal.list_queries import search_texts
 from headrace.journal.port import Results, Unit
 from headrace.journal.sqlite.adapter import SqliteJournal
 from headrace.journal.sqlite.migrations import migrate_sqlite
@@ -69,4 +68,4 @@ def _empty() -> bytes:
 
 @lru_cache(maxsize=1)
 def _queries() -> tuple[dict[str, str], dict[type[Write], WriteQuery]]:
-    return named_statements() | search_texts("CROSS JOIN"), write_queries()
+    return named_statements(), write_queries()

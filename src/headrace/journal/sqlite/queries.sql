@@ -15,10 +15,14 @@ UPDATE workflows SET deleted_at = :at, updated_at = max(updated_at, :at) WHERE i
 -- Store a new instance, unless its workflow is gone: workflow_id is then NULL, which OR IGNORE passes over. INSERT ... SELECT
 -- would first copy every page it changes, and takes twice the time. A definition that is its workflow's own is not stored again.
 -- name: AddInstance
-INSERT OR IGNORE INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id)
+INSERT OR IGNORE INTO instances (id, workflow_id, config, variables, created_at, updated_at, by_trigger, next_at, kind, root_id, from_stage, plan_id, amount)
 VALUES (:instance_id, (SELECT id FROM workflows WHERE id = :workflow_id AND deleted_at IS NULL),
     coalesce((SELECT '' FROM workflows WHERE id = :workflow_id AND config = :config), :config), :variables, :created_at, :created_at, :by_trigger, 0,
-    :kind, :root_id, :from_stage, :plan_id)
+    :kind, :root_id, :from_stage, :plan_id, :amount)
+
+-- Store what the first effect of an instance moves.
+-- name: NoteAmount
+UPDATE instances SET amount = :amount WHERE id = :instance_id AND amount IS NULL
 
 -- Move a running instance on.
 -- name: MoveInstance
@@ -62,6 +66,10 @@ UPDATE events SET instance_id = :instance_id WHERE instance_id = :predecessor AN
 -- Make an instance findable by its variables.
 -- name: AddVariables
 INSERT OR IGNORE INTO instance_variables (fingerprint, created_at, instance_id) SELECT value, :created_at, :instance_id FROM json_each(:fingerprints)
+
+-- Make an instance findable by the terms of its effects.
+-- name: AddLookups
+INSERT OR IGNORE INTO lookups (term, created_at, instance_id) SELECT value, :created_at, :instance_id FROM json_each(:terms)
 
 -- Store a stage that has begun.
 -- name: OpenStage
@@ -1006,6 +1014,24 @@ SELECT publisher, event_id, type, body, reason, at FROM set_aside WHERE at > 0 O
 -- name: dead_letters_of
 SELECT publisher, event_id, type, body, reason, at FROM set_aside
 WHERE publisher = :publisher AND event_id = coalesce(:event_id, event_id) ORDER BY at, length(event_id), event_id LIMIT :limit
+
+-- The terms of a range, each once: every one is found from the one before.
+-- name: terms_between
+WITH RECURSIVE found (term) AS (
+    SELECT min(term) FROM lookups WHERE term >= :first AND term < :before
+    UNION ALL
+    SELECT (SELECT min(term) FROM lookups WHERE term > found.term AND term < :before) FROM found WHERE found.term IS NOT NULL
+)
+SELECT term FROM found WHERE term IS NOT NULL LIMIT :limit
+
+-- Places of the instances that have a term, the newest first.
+-- name: places_of_term
+SELECT created_at, instance_id FROM lookups
+WHERE term = :term AND (created_at, instance_id) < (:created_at, :id) ORDER BY created_at DESC, instance_id DESC LIMIT :limit
+
+-- Places of instances with terms of a range, by term.
+-- name: places_between_terms
+SELECT created_at, instance_id FROM lookups WHERE term >= :first AND term < :before ORDER BY term, created_at LIMIT :limit
 
 -- The number of the last event that was ever in the outbox.
 -- name: outbox_end

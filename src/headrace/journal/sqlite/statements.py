@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.journal.list_queries import search_texts
 from headrace.journal.queries import numbered, parameters_of, read_queries, read_texts
 from headrace.journal.writes import Result, Write, record_types
 
@@ -22,7 +23,8 @@ class WriteQuery:
 def named_statements() -> dict[str, str]:
     """The queries that belong to no record, by name; parameters are numbered in the order of their first use."""
     writes = {each.__name__ for each in record_types()}
-    return {name: sql for name, sql in read_queries(QUERIES, "?").items() if name not in writes}
+    found = {name: sql for name, sql in read_queries(QUERIES, "?").items() if name not in writes}
+    return found | search_texts("CROSS JOIN", "SELECT value FROM json_each(?)")
 
 
 def write_queries() -> dict[type[Write], WriteQuery]:

@@ -134,13 +134,17 @@ class Ext(Batches, Names):
         since: datetime | None = None,
         variable: str | None = None,
         error_code: str | None = None,
+        q: str | None = None,
         page_size: int | None = None,
         cursor: str | None = None,
         request: requests.SearchInstancesRequest | JsonObject | None = None,
         **options: Unpack[CallOptions],
     ) -> Result[Cursor[InstanceSummary]]:
-        """Search by status, workflow, time, error code or `variable` (`name=value`). Returns one page, newest first."""
-        arguments = _arguments(workflow_id, status, since, variable, error_code, page_size)
+        """Search by status, workflow, time, error code or `variable` (`name=value`). Returns one page, newest first.
+
+        `q`: an id, `name=value`, an account, a payment, a booking or an amount such as `> 1000 EUR`.
+        """
+        arguments = _arguments(workflow_id, status, since, variable, error_code, q, page_size)
         return self._call(operations.SEARCH_INSTANCES, request, {**arguments, "cursor": cursor}, options)
 
     def iterate_instances(
@@ -151,11 +155,12 @@ class Ext(Batches, Names):
         since: datetime | None = None,
         variable: str | None = None,
         error_code: str | None = None,
+        q: str | None = None,
         page_size: int | None = None,
         **options: Unpack[CallOptions],
     ) -> Pages[InstanceSummary]:
         """Search as `search_instances` does; iterate over all, newest first, in pages of `page_size`."""
-        arguments = _arguments(workflow_id, status, since, variable, error_code, page_size)
+        arguments = _arguments(workflow_id, status, since, variable, error_code, q, page_size)
 
         def ask(cursor: str | None) -> Result[Cursor[InstanceSummary]]:
             return self._call(
@@ -432,6 +437,7 @@ def _arguments(
     since: datetime | None,
     variable: str | None,
     error_code: str | None,
+    q: str | None,
     page_size: int | None,
 ) -> dict[str, object]:
     return {
@@ -440,5 +446,6 @@ def _arguments(
         "since": since,
         "variable": variable,
         "error_code": error_code,
+        "q": q,
         "page_size": page_size,
     }

@@ -10,7 +10,7 @@ from pathlib import Path
 from headrace.errors import Unavailable, Unusable
 
 SQL = Path(__file__).parent / "sql"
-HEAD = "0032"
+HEAD = "0033"
 LOCK = 0x6872_6D69_6772
 """Held while a schema is made: of several processes one makes it, and the others wait."""
 LOCK_S = 5

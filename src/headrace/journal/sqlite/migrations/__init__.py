@@ -9,7 +9,7 @@ from pathlib import Path
 from headrace.errors import Unusable
 
 SQL = Path(__file__).parent / "sql"
-HEAD = "0032"
+HEAD = "0033"
 
 
 def statements(name: str) -> list[str]:

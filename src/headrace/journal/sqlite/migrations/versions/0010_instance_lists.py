@@ -5,8 +5,8 @@ from typing import Any
 
 from alembic import op
 
-from headrace.journal.searches import fingerprints
 from headrace.journal.sqlite.migrations import statements
+from headrace.workflows.search_terms import fingerprints
 
 revision = "0010"
 down_revision = "0009"
