@@ -66,6 +66,8 @@ def paths(world: World) -> list[str]:
         "/console/runs",
         "/console/runs?status=aborted",
         "/console/nowhere",
+        "/console/dead-letters",
+        "/console/dead-letters/replay?publisher=none&first=1",
         f"/console/runs/{decision}",
         f"/console/runs/{decision}?stage=1",
         f"/console/runs/{decision}/decide",

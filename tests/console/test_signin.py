@@ -33,6 +33,11 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "stranger": ("ledger:read",),
 }
 
+QUERIES = {"/dead-letters/replay": "?publisher=none&first=1"}
+"""What a screen cannot do without."""
+ABSENT = {"/dead-letters/answer"}
+"""Screens of what is not there yet."""
+
 
 @dataclass
 class Guarded:
@@ -172,7 +177,8 @@ async def test_who_may_see_and_do_what(guarded: Guarded, name: str) -> None:
     may_read = READ in scopes
     for screen in SCREENS:
         path = screen.path.replace("{id}", guarded.instance_id).replace("{action}", "abort")
-        assert (await guarded.get(path, session)).status_code == (200 if may_read else 403), path
+        found = (await guarded.get(path + QUERIES.get(path, ""), session)).status_code
+        assert found == (403 if not may_read else 404 if path in ABSENT else 200), path
     if not may_read:
         return
     token = await guarded.token(session)
@@ -187,6 +193,16 @@ async def test_who_may_see_and_do_what(guarded: Guarded, name: str) -> None:
         allowed = row.scope in scopes
         assert (response.status_code == 403) == (not allowed), action
         assert ("this needs the scope" in response.text) == (not allowed)
+
+
+@pytest.mark.parametrize("path", ["/dead-letters/replay"])
+async def test_a_form_that_writes_needs_the_scope_of_writes(guarded: Guarded, path: str) -> None:
+    for name in ("reader", "approver", "operator"):
+        session = await guarded.sign_in(name)
+        response = await guarded.post(path, {"token": await guarded.token(session), "key": "console:1"}, session)
+        assert (response.status_code == 403) == (name != "operator"), name
+    response = await guarded.post(path, {"key": "console:1"})
+    assert response.status_code == 403 and "Nothing was done." in response.text
 
 
 def test_only_a_decision_needs_the_scope_of_approvals() -> None:

@@ -9,6 +9,7 @@ _HOSTILE = "tests/console/test_hostile.py"
 _POSTINGS = "tests/pictures/test_postings.py"
 _SITE = "src/headrace/console/site.py"
 _RUN = "src/headrace/console/run.py"
+_SHEETS = "src/headrace/console/sheets.py"
 _RUNS = "src/headrace/console/runs.py"
 _WORDS = "src/headrace/console/words.py"
 _ACTIONS = "tests/console/test_actions.py"
@@ -40,7 +41,7 @@ SHOWING: tuple[Bug, ...] = (
     ),
     _bug(
         "a cell of the CSV is a formula",
-        _RUN,
+        _SHEETS,
         '    return f"\'{shown}" if shown.startswith(_FORMULA) else shown\n',
         "    return shown\n",
         _HOSTILE,

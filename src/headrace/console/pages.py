@@ -11,11 +11,13 @@ from headrace.auth.principal import Principal
 from headrace.console.counts import Counts
 from headrace.errors import (
     AlreadyEnded,
+    HashDiffers,
     HeadraceError,
     InvalidValue,
     NotAllowed,
     NotFound,
     NotInThisState,
+    NotPermitted,
     NotResolvable,
     NotRunnable,
     Silent,
@@ -26,7 +28,9 @@ from headrace.usecases.ports import Ports
 _STATUSES: tuple[tuple[type[HeadraceError], HTTPStatus], ...] = (
     (InvalidValue, HTTPStatus.BAD_REQUEST),
     (NotAllowed, HTTPStatus.FORBIDDEN),
+    (NotPermitted, HTTPStatus.FORBIDDEN),
     (NotFound, HTTPStatus.NOT_FOUND),
+    (HashDiffers, HTTPStatus.PRECONDITION_FAILED),
     (AlreadyEnded, HTTPStatus.CONFLICT),
     (NotInThisState, HTTPStatus.CONFLICT),
     (NotResolvable, HTTPStatus.CONFLICT),

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from headrace.console.actions import ACTIONS, actions_for
 from headrace.console.inspector import chosen, inspected, pretty
 from headrace.console.pages import Page, Place
+from headrace.console.sheets import cell
 from headrace.console.stages import Step, run_status, spans, steps_of, verdicts
 from headrace.console.words import waits_for
 from headrace.errors import InvalidValue, NotFound
@@ -22,7 +23,7 @@ from headrace.journal.records import Instance
 from headrace.pictures.moves import WORDS, Edge
 from headrace.pictures.postings import conservation, posted_moves
 from headrace.pictures.timeline import MAX_ROWS, timeline
-from headrace.pictures.words import sentences, visible
+from headrace.pictures.words import sentences
 from headrace.usecases.continuations import belongs_to_undo
 from headrace.usecases.descriptions import described
 from headrace.usecases.flows import CaseFlow, case_flow
@@ -36,8 +37,6 @@ VIEWS = {
 }
 AUDIT_ROWS = 100
 _LATEST = 2**63 - 1
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet would calculate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +152,7 @@ async def download_postings(place: Place) -> Response:
         places = (move.source, move.destination)
         names = [text for node in places for text in (flow.title(node), flow.caption(node))]
         cells = (*names, str(move.amount), move.asset, WORDS[move.state], move.note)
-        writer.writerow([move.stage + 1, *(_cell(each) for each in cells)])
+        writer.writerow([move.stage + 1, *(cell(each) for each in cells)])
     name = f'attachment; filename="run-{instance_id[-12:]}.csv"'
     headers = {"content-disposition": name}
     return Response(text.getvalue().encode(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def _cell(text: str) -> str:
-    """A cell as text: an apostrophe stands before one that a spreadsheet would calculate."""
-    shown = visible(text)
-    return f"'{shown}" if shown.startswith(_FORMULA) else shown

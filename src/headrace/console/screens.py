@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from headrace.console.actions import perform_action, show_action
+from headrace.console.dead_letters import perform_replay, show_answer, show_dead_letters, show_replay
 from headrace.console.home import show_home
 from headrace.console.pages import Page, Place
 from headrace.console.run import download_postings, show_run
@@ -31,4 +32,7 @@ SCREENS = (
     Screen("/runs/{id}", show_run),
     Screen("/runs/{id}/postings.csv", download_postings),
     Screen("/runs/{id}/{action}", show_action, perform_action),
+    Screen("/dead-letters", show_dead_letters),
+    Screen("/dead-letters/replay", show_replay, perform_replay),
+    Screen("/dead-letters/answer", show_answer),
 )
