@@ -66,6 +66,7 @@ def paths(world: World) -> list[str]:
         "/console/runs",
         "/console/runs?status=aborted",
         "/console/nowhere",
+        "/console/audit",
         "/console/dead-letters",
         "/console/dead-letters/replay?publisher=none&first=1",
         f"/console/runs/{decision}",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from headrace.console.actions import perform_action, show_action
+from headrace.console.audit import download_audit, show_audit
 from headrace.console.dead_letters import perform_replay, show_answer, show_dead_letters, show_replay
 from headrace.console.home import show_home
 from headrace.console.pages import Page, Place
@@ -35,4 +36,6 @@ SCREENS = (
     Screen("/dead-letters", show_dead_letters),
     Screen("/dead-letters/replay", show_replay, perform_replay),
     Screen("/dead-letters/answer", show_answer),
+    Screen("/audit", show_audit),
+    Screen("/audit.csv", download_audit),
 )
