@@ -54,6 +54,8 @@ def world(shared_server: Server) -> Iterator[World]:
     waiting = world.ids["INSTANCE"]
     world.prepare(NEEDS_A_DECISION)
     world.ids["WAITING"] = waiting
+    wanted = {"kind": "abort", "instances": [waiting, "none"], "reason": "the shop has closed"}
+    world.ids["BATCH"] = shared_server.post("/api/orchestration/ext/batches", wanted).json["data"]["id"]
     yield world
     world.close()
 
@@ -67,6 +69,9 @@ def paths(world: World) -> list[str]:
         "/console/runs?status=aborted",
         "/console/nowhere",
         "/console/audit",
+        "/console/batches",
+        "/console/batches/new?kind=redrive",
+        *(f"/console/batches/{world.ids['BATCH']}{action}" for action in ("", "/start", "/cancel", "/reject")),
         "/console/dead-letters",
         "/console/dead-letters/replay?publisher=none&first=1",
         f"/console/runs/{decision}",
@@ -196,7 +201,7 @@ def test_a_person_decides_without_scripts(browser: Browser, world: World) -> Non
     page.get_by_label("Reason").fill("the bank has paid it")
     page.get_by_role("button", name="Store the decision").click()
     assert page.get_by_role("status").text_content() == "✓ The decision is stored."
-    page.get_by_role("link", name="Audit").click()
+    page.get_by_label("Views of this run").get_by_role("link", name="Audit").click()
     assert page.get_by_text("resolveEffect").count() == 1
     context.close()
 

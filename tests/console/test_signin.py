@@ -48,6 +48,13 @@ class Guarded:
     file: ClientsFile
     secrets: dict[str, tuple[str, str]]
     instance_id: str
+    batch_id: str = ""
+
+    def path_of(self, path: str) -> str:
+        """The path of a screen, of the run or batch that is there."""
+        if path.startswith("/batches/"):
+            return path.replace("{id}", self.batch_id).replace("{action}", "start")
+        return path.replace("{id}", self.instance_id).replace("{action}", "abort")
 
     async def get(self, path: str, cookie: str = "", **headers: str) -> httpx2.Response:
         sent = {**headers, "cookie": f"{COOKIE}={cookie}"} if cookie else headers
@@ -87,6 +94,8 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
         granted = await live.http.post("/api/auth/oauth/token", data=token_form(*secrets["operator"]))
         live.http.headers["authorization"] = f"Bearer {granted.json()['access_token']}"
         found.instance_id = await live.started(await live.created(WAITING))
+        wanted = {"kind": "abort", "instances": [found.instance_id], "reason": "r"}
+        found.batch_id = (await live.call("POST", "/ext/batches", wanted)).json()["data"]["id"]
         del live.http.headers["authorization"]
         yield found
 
@@ -97,7 +106,7 @@ def token_form(client_id: str, secret: str) -> dict[str, str]:
 
 async def test_without_a_session_every_screen_leads_to_the_sign_in_and_back(guarded: Guarded) -> None:
     for screen in SCREENS:
-        path = screen.path.replace("{id}", guarded.instance_id).replace("{action}", "abort")
+        path = guarded.path_of(screen.path)
         response = await guarded.get(f"{path}?view=history")
         assert response.status_code == 303 and response.headers["cache-control"] == "no-store", path
         target = urlsplit(response.headers["location"])
@@ -176,7 +185,7 @@ async def test_who_may_see_and_do_what(guarded: Guarded, name: str) -> None:
     session, scopes = await guarded.sign_in(name), SCOPES[name]
     may_read = READ in scopes
     for screen in SCREENS:
-        path = screen.path.replace("{id}", guarded.instance_id).replace("{action}", "abort")
+        path = guarded.path_of(screen.path)
         found = (await guarded.get(path + QUERIES.get(path, ""), session)).status_code
         assert found == (403 if not may_read else 404 if path in ABSENT else 200), path
     if not may_read:
@@ -195,14 +204,26 @@ async def test_who_may_see_and_do_what(guarded: Guarded, name: str) -> None:
         assert ("this needs the scope" in response.text) == (not allowed)
 
 
-@pytest.mark.parametrize("path", ["/dead-letters/replay"])
-async def test_a_form_that_writes_needs_the_scope_of_writes(guarded: Guarded, path: str) -> None:
-    for name in ("reader", "approver", "operator"):
+FORMS: dict[str, str] = {
+    "/dead-letters/replay": WRITE,
+    "/batches/new": WRITE,
+    **{f"/batches/{{id}}/{verb}": WRITE for verb in ("start", "pause", "resume", "cancel")},
+    **{f"/batches/{{id}}/{verb}": APPROVE for verb in ("approve", "reject")},
+}
+"""Forms that write, but for those of a run, and the scopes of the API's operations."""
+
+
+async def test_every_form_needs_the_scope_of_its_operation(guarded: Guarded) -> None:
+    for name in ("reader", "operator", "approver"):
         session = await guarded.sign_in(name)
-        response = await guarded.post(path, {"token": await guarded.token(session), "key": "console:1"}, session)
-        assert (response.status_code == 403) == (name != "operator"), name
-    response = await guarded.post(path, {"key": "console:1"})
-    assert response.status_code == 403 and "Nothing was done." in response.text
+        fields = {"token": await guarded.token(session), "key": "console:1", "reason": "", "hash": "sha256:0"}
+        for path, scope in FORMS.items():
+            response = await guarded.post(guarded.path_of(path), fields, session)
+            assert (response.status_code == 403) == (scope not in SCOPES[name]), (name, path, response.text)
+            assert ("this needs the scope" in response.text) == (scope not in SCOPES[name]), (name, path)
+    for path in FORMS:
+        response = await guarded.post(guarded.path_of(path), {"key": "console:1"})
+        assert response.status_code == 403 and "Nothing was done." in response.text, path
 
 
 def test_only_a_decision_needs_the_scope_of_approvals() -> None:

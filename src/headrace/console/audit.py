@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from headrace.console.ids import canonical_id, is_uuid
 from headrace.console.pages import Page, Place
 from headrace.console.sheets import cell
 from headrace.console.words import stamp
@@ -28,7 +28,6 @@ REACH, REACH_OF_EXPORT = 10_000, 200_000
 LATEST = 2**63 - 1
 FILTERS = ("principal", "target", "operation", "from", "before")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +124,9 @@ def parse_wanted(query: Mapping[str, str]) -> Wanted:
         if moment is not None and moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         times.append(None if moment is None else (moment - EPOCH) // timedelta(microseconds=1))
-    target = query.get("target", "").strip()
     return Wanted(
         principal=query.get("principal", "").strip(),
-        target=target.lower() if _ID.fullmatch(target) else target,
+        target=canonical_id(query.get("target", "").strip()),
         operation=query.get("operation", "").strip(),
         from_at=times[0],
         before_at=times[1],
@@ -160,7 +158,7 @@ async def matching(ports: Ports, wanted: Wanted, before: int, most: int, reach: 
 async def line_of(ports: Ports, entry: AuditEntry) -> Line:
     """An entry with the reason of its principal, and a link to what it is about."""
     link = ""
-    if _ID.fullmatch(entry.target):
+    if is_uuid(entry.target):
         if await ports.journal.instance(entry.target) is not None:
             link = f"/console/runs/{entry.target}"
         elif await ports.journal.batch(entry.target) is not None:

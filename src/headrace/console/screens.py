@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from headrace.console.actions import perform_action, show_action
 from headrace.console.audit import download_audit, show_audit
+from headrace.console.batch_forms import perform_new_batch, show_new_batch
+from headrace.console.batches import perform_batch_action, show_batch, show_batch_action, show_batches
 from headrace.console.dead_letters import perform_replay, show_answer, show_dead_letters, show_replay
 from headrace.console.home import show_home
 from headrace.console.pages import Page, Place
@@ -33,6 +35,10 @@ SCREENS = (
     Screen("/runs/{id}", show_run),
     Screen("/runs/{id}/postings.csv", download_postings),
     Screen("/runs/{id}/{action}", show_action, perform_action),
+    Screen("/batches", show_batches),
+    Screen("/batches/new", show_new_batch, perform_new_batch),
+    Screen("/batches/{id}", show_batch),
+    Screen("/batches/{id}/{action}", show_batch_action, perform_batch_action),
     Screen("/dead-letters", show_dead_letters),
     Screen("/dead-letters/replay", show_replay, perform_replay),
     Screen("/dead-letters/answer", show_answer),
