@@ -21,7 +21,7 @@ from headrace.auth.authenticator import Authenticator
 from headrace.background import in_background
 from headrace.buses.port import Publisher
 from headrace.clock import RandomIds, SystemClock
-from headrace.console import Console
+from headrace.console import Console, Facts
 from headrace.engine.embedded import EmbeddedEngine
 from headrace.engine.limits import EngineLimits
 from headrace.events.feed import Feed
@@ -142,13 +142,15 @@ async def served(
             release="0.0.0",
             publishers=publishers,
         )
+        file = folder / "journal.db" if database_url is None else None
+        facts = Facts(telemetry, "embedded", "SQLite" if file else "PostgreSQL", "", "this process", file)
         app = create_api(
             ports=ports,
             settings=chosen,
             telemetry=telemetry,
             authenticator=authenticator,
             extra_routes=sandbox_routes(sandbox),
-            console=Console(ports, authenticator, is_sandbox=True),
+            console=Console(ports, authenticator, is_sandbox=True, facts=facts),
         )
         if authenticator is not None:
             stack.push_async_callback(authenticator.close)

@@ -68,6 +68,7 @@ def paths(world: World) -> list[str]:
         "/console/runs",
         "/console/runs?status=aborted",
         "/console/nowhere",
+        "/console/system",
         "/console/audit",
         "/console/batches",
         "/console/batches/new?kind=redrive",

@@ -25,7 +25,7 @@ from headrace.composition.brokers import buses_of
 from headrace.composition.engines import Surroundings, engine_of
 from headrace.composition.services import Services, real_services, sandbox_services
 from headrace.composition.stores import Store, open_store
-from headrace.console import Console
+from headrace.console import Console, Facts
 from headrace.effects.port import Downstream
 from headrace.engine.port import Engine
 from headrace.errors import Damaged, Unavailable
@@ -178,6 +178,7 @@ async def assemble(
                 ports,
                 None if isinstance(parts.authenticator, AnonymousAuthenticator) else parts.authenticator,
                 is_sandbox=bool(services.routes),
+                facts=facts_of(parts),
             ),
         )
 
@@ -198,6 +199,14 @@ async def assemble(
         await stack.enter_async_context(background.running())
         app = app if tracing is None else tracing.app(app)
         yield Composition(app, journal, engine, services.downstream, parts.store.lost)
+
+
+def facts_of(parts: Parts) -> Facts:
+    """Facts of this server for its console."""
+    is_alone = parts.settings.engine == "embedded"
+    owner = f"this process ({os.getpid()})" if is_alone else "all servers and workers on it together"
+    store = parts.store
+    return Facts(parts.telemetry, parts.settings.engine, store.kind, store.revision, owner, store.file)
 
 
 def runners_of(settings: Settings, clock: Clock, ids: Ids, outbox: Outbox) -> Runners:

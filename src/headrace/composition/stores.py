@@ -20,6 +20,7 @@ from headrace.settings import Settings
 from headrace.telemetry import Telemetry
 
 JOURNAL_FILE = "journal.db"
+POSTGRES = "PostgreSQL"
 OWN_EVERY_S = 1.0
 """Time between two attempts of a standby to become the owner."""
 STANDBY = "standby: another server owns the journal; this one takes over when that one is gone"
@@ -29,7 +30,8 @@ STANDBY = "standby: another server owns the journal; this one takes over when th
 class Store:
     """A journal that is open, and the leadership of those who share it.
 
-    `lost` is set when another server has taken over the journal: this process must end.
+    `lost` is set when another server has taken over the journal: this process must end. `kind`, `revision`: of the
+    journal and of its schema; `file`: where it is one.
     """
 
     journal: Journal
@@ -37,6 +39,9 @@ class Store:
     lost: asyncio.Event
     watch_inbox: Callable[[Callable[[], None]], None] | None = None
     """Ask to be called when another process has put events into the inbox; None: no other process does."""
+    kind: str = ""
+    revision: str = ""
+    file: Path | None = None
 
 
 @contextlib.asynccontextmanager
@@ -50,10 +55,12 @@ async def open_store(
     """
     if settings.database_url is None:
         from headrace.journal.sqlite import SqliteJournal
+        from headrace.journal.sqlite.migrations import HEAD as SQLITE_HEAD
 
         in_file = await SqliteJournal.open(data / JOURNAL_FILE, limits=_limits(settings), meter=meter)
         try:
-            yield Store(in_file, SoleProcess(), asyncio.Event())
+            file = data / JOURNAL_FILE
+            yield Store(in_file, SoleProcess(), asyncio.Event(), kind="SQLite", revision=SQLITE_HEAD, file=file)
         finally:
             await in_file.close()
     else:
@@ -70,6 +77,7 @@ async def _shared_store(
         raise InvalidValue("HEADRACE_DATABASE_URL", "needs the postgres extra: pip install 'headrace[postgres]'")
     from headrace.journal.postgres import PostgresJournal
     from headrace.journal.postgres.leadership import PostgresLeadership
+    from headrace.journal.postgres.migrations import HEAD
 
     async with contextlib.AsyncExitStack() as stack:
         journal = await PostgresJournal.open(
@@ -82,12 +90,13 @@ async def _shared_store(
                 on_wait(STANDBY)
                 await clock.sleep(OWN_EVERY_S)
             await _require_engine(journal, settings.engine)  # it may have been switched meanwhile
-            yield Store(journal, SoleProcess(), journal.owner.lost)
+            yield Store(journal, SoleProcess(), journal.owner.lost, kind=POSTGRES, revision=HEAD)
         else:
             leadership = PostgresLeadership(url, clock)
             stack.push_async_callback(leadership.close)
             await stack.enter_async_context(in_background(leadership.run, clock))
-            yield Store(journal, leadership, journal.owner.lost, journal.watch_inbox)
+            watch = journal.watch_inbox
+            yield Store(journal, leadership, journal.owner.lost, watch, kind=POSTGRES, revision=HEAD)
 
 
 async def _require_engine(journal: Journal, engine: str) -> None:

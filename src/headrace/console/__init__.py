@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headrace.console.facts import Facts
 from headrace.console.site import Console
 
-__all__ = ["Console"]
+__all__ = ["Console", "Facts"]

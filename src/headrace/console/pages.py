@@ -9,6 +9,7 @@ from typing import Any
 
 from headrace.auth.principal import Principal
 from headrace.console.counts import Counts
+from headrace.console.facts import Facts
 from headrace.errors import (
     AlreadyEnded,
     HashDiffers,
@@ -66,7 +67,10 @@ class Visitor:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A request for a screen: the server's parts, the visitor, the query, the parameters in the path, the form sent."""
+    """A request for a screen: the server's parts, the visitor, the query, the parameters in the path, the form sent.
+
+    `facts`: what the composition knows of the server; None: nothing.
+    """
 
     ports: Ports
     counts: Counts
@@ -74,3 +78,4 @@ class Place:
     query: Mapping[str, str]
     params: Mapping[str, str]
     form: Mapping[str, str] = field(default_factory=dict[str, str])
+    facts: Facts | None = None

@@ -16,6 +16,7 @@ from headrace.console.home import show_home
 from headrace.console.pages import Page, Place
 from headrace.console.run import download_postings, show_run
 from headrace.console.runs import show_runs
+from headrace.console.system import show_system
 
 View = Callable[[Place], Awaitable[Page | Response]]
 
@@ -44,4 +45,5 @@ SCREENS = (
     Screen("/dead-letters/answer", show_answer),
     Screen("/audit", show_audit),
     Screen("/audit.csv", download_audit),
+    Screen("/system", show_system),
 )

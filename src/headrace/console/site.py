@@ -17,6 +17,7 @@ from headrace.auth.authenticator import Authenticator
 from headrace.auth.clients import READ
 from headrace.auth.oauth import Refused
 from headrace.console.counts import Counts
+from headrace.console.facts import Facts
 from headrace.console.forms import Refusal, fields_of, own_fields
 from headrace.console.pages import Page, Place, Visitor, status_for
 from headrace.console.rendering import assets, rendered
@@ -44,11 +45,14 @@ HEADERS = {
 class Console:
     """The console of a server, as an ASGI application."""
 
-    def __init__(self, ports: Ports, authenticator: Authenticator | None, *, is_sandbox: bool) -> None:
+    def __init__(
+        self, ports: Ports, authenticator: Authenticator | None, *, is_sandbox: bool, facts: Facts | None = None
+    ) -> None:
         """`authenticator` None: the server has no authentication, so that its console is for its own machine only."""
         self.ports = ports
         self.is_sandbox = is_sandbox
         self._counts = Counts(ports.clock)
+        self._facts = facts
         self._signin = SignIn(authenticator, ports.ids.new())
         routes = [
             Route(screen.path, self._endpoint(screen), methods=["GET"] if screen.post is None else ["GET", "POST"])
@@ -79,7 +83,8 @@ class Console:
             visitor = await self._signin.visitor(request)
             if not visitor.principal.may(READ):
                 raise NotAllowed(READ)
-            place = Place(self.ports, self._counts, visitor, dict(request.query_params), dict(request.path_params))
+            query, params = dict(request.query_params), dict(request.path_params)
+            place = Place(self.ports, self._counts, visitor, query, params, facts=self._facts)
             if request.method == "POST" and screen.post is not None:
                 shown = await screen.post(replace(place, form=await own_fields(request, visitor)))
             else:

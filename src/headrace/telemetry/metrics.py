@@ -357,10 +357,18 @@ class Telemetry:
 
     def render(self) -> bytes:
         """Body of `/metrics`, in the text format of `CONTENT_TYPE`."""
+        self._hand_over()
+        return generate_latest(self.registry)
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """A sample as `/metrics` has it now; None: there is no such sample."""
+        self._hand_over()
+        return self.registry.get_sample_value(name, labels)
+
+    def _hand_over(self) -> None:
         for counts in vars(self).values():
             if isinstance(counts, _Counts):
                 counts.hand_over()
-        return generate_latest(self.registry)
 
 
 class _Children:
