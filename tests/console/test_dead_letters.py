@@ -13,7 +13,7 @@ import pytest
 
 from headrace.journal.port import Unit
 from headrace.journal.writes import AddDeadLetter
-from tests.api.conftest import Live, served
+from tests.api.conftest import WAITING, Live, served
 from tests.console.conftest import Parsed
 from tests.console.hostile import VALUES
 from tests.support.publishers import Picky
@@ -202,7 +202,8 @@ async def test_what_a_person_types_is_never_an_error_of_the_server(live: Live, q
 
 
 async def test_the_key_of_something_else_has_no_answer(live: Live) -> None:
-    await live.call("POST", "/workflows", {"stages": []}, headers={"idempotency-key": "mine"})
+    made = await live.call("POST", "/workflows", WAITING, headers={"idempotency-key": "mine"})
+    assert made.status_code == 201
     await page(live, "/answer?key=mine", 404)
 
 

@@ -17,6 +17,12 @@ _ACTS = "src/headrace/console/actions.py"
 _CALLERS = "src/headrace/console/callers.py"
 _SIGNINS = "tests/console/test_signin.py"
 _SIGNIN = "src/headrace/console/signin.py"
+_BATCHES = "src/headrace/console/batches.py"
+_AUDIT = "src/headrace/console/audit.py"
+_LETTERS = "src/headrace/console/dead_letters.py"
+_BATCH_TESTS = "tests/console/test_batches.py"
+_AUDIT_TESTS = "tests/console/test_audit.py"
+_LETTER_TESTS = "tests/console/test_dead_letters.py"
 _RENDERING = "src/headrace/console/rendering.py"
 _LIST = "src/headrace/pictures/postings.py"
 _TIMELINES = ("tests/pictures/test_timeline.py",)
@@ -250,5 +256,59 @@ SHOWING: tuple[Bug, ...] = (
         "none if is_undo else look.stage_link",
         "look.stage_link",
         _RUN_PAGES,
+        "a console's batch starts whatever number was typed",
+        _BATCHES,
+        "    if typed != str(included):\n",
+        "    if False:\n",
+        _BATCH_TESTS,
+    ),
+    _bug(
+        "a console's batch starts under a preview that was not seen",
+        _BATCHES,
+        '{"hash": form.get("hash", "")})',
+        '{"hash": batch.hash})',
+        _BATCH_TESTS,
+    ),
+    _bug(
+        "a console's batch can be approved by whom may only write",
+        _BATCHES,
+        "_approve, (READY,), APPROVE, True",
+        "_approve, (READY,), WRITE, True",
+        _SIGNINS,
+    ),
+    _bug(
+        "a console's batch shows how its runs ended, not how they stand now",
+        _BATCHES,
+        "        last, kind = step.successor, step.kind\n",
+        "        break\n",
+        _BATCH_TESTS,
+    ),
+    _bug(
+        "a page of the console's audit trail leaves entries out",
+        _AUDIT,
+        "found[most - 1].seq",
+        "rows[-1].seq",
+        _AUDIT_TESTS,
+    ),
+    _bug(
+        "a sheet of the console's audit trail does not say that it is cut",
+        _AUDIT,
+        "    if found.older is not None:\n",
+        "    if False:\n",
+        _AUDIT_TESTS,
+    ),
+    _bug(
+        "the console's replay of dead letters sends others than it showed",
+        _LETTERS,
+        '{"publisher": publisher, "ids": ids})',
+        '{"publisher": publisher})',
+        _LETTER_TESTS,
+    ),
+    _bug(
+        "the console's page of a replay reads the result of anything",
+        _LETTERS,
+        "stored.operation != OPERATION or ",
+        "",
+        _LETTER_TESTS,
     ),
 )
