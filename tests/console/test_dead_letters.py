@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import httpx2
 import pytest
 
+from headrace.errors import Unavailable
 from headrace.journal.port import Unit
 from headrace.journal.writes import AddDeadLetter
 from tests.api.conftest import WAITING, Live, served
@@ -163,6 +164,23 @@ async def test_a_publisher_that_is_away_is_said(live: Live, picky: Picky) -> Non
     fields, _ = await form_of(live, "publisher=picky&first=100")
     told = spaced(await answer(live, fields))
     assert "0 delivered 0 refused again 2 not tried" in told and "picky cannot be reached: away" in told
+
+
+async def test_a_journal_that_is_away_at_the_end_leaves_it_open_what_was_delivered(
+    live: Live, picky: Picky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await dead(live, 1)
+    fields, _ = await form_of(live, "publisher=picky&first=1")
+
+    async def away(_: object) -> None:
+        raise Unavailable("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(live.journal, "commit", away)
+        response = await sent(live, fields)
+    assert response.status_code == 503 and "Some may have been delivered" in response.text
+    assert "Nothing was done" not in response.text and picky.taken == [1]
+    assert "1 delivered" in spaced(await answer(live, fields)), "the same form again finishes it"
 
 
 async def test_what_is_no_dead_letter_any_more_is_refused_and_nothing_is_sent(live: Live, picky: Picky) -> None:

@@ -1,4 +1,4 @@
-"""The lists on a journal in PostgreSQL: the same pages, and what a person types is no error of the server there either."""
+"""The lists on a journal in PostgreSQL: the same pages, and what a person types is no error of the server."""
 
 from __future__ import annotations
 

@@ -128,10 +128,11 @@ async def perform_replay(place: Place) -> Page | Response:
         status = status_for(error)
         if status is None:
             raise
-        letters = await letters_of(place.ports, publisher, ids) if status != HTTPStatus.SERVICE_UNAVAILABLE else []
-        # Some may have been delivered before the journal was away.
-        lead = "See the list for what is left." if isinstance(error, Unavailable) else "Nothing was done."
-        return replay_page(place, form, letters, f"{lead} {error}", status)
+        if isinstance(error, Unavailable):
+            text = f"Some may have been delivered before the journal was away: see what the list still has. {error}"
+            return Page("message.html", "Not known", {"text": text}, status)
+        letters = await letters_of(place.ports, publisher, ids)
+        return replay_page(place, form, letters, f"Nothing was done. {error}", status)
     return RedirectResponse(f"/console/dead-letters/answer?{urlencode({'key': form['key']})}", HTTPStatus.SEE_OTHER)
 
 
