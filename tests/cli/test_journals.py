@@ -104,7 +104,7 @@ def test_migrate_creates_a_journal_but_does_not_check_one_into_being(headrace: H
 
 
 def test_reindex_makes_the_instances_of_an_earlier_release_findable(headrace: Headrace, old_journal: Path) -> None:
-    data = ("--data", str(old_journal))
+    data, count = ("--data", str(old_journal)), 0
     for _ in range(2):
         ran = headrace("reindex", *data)
         assert ran.code == 0 and fits(ran.out)

@@ -16,6 +16,7 @@ import pytest
 from headrace.auth.principal import ANONYMOUS
 from headrace.clock import SystemClock
 from headrace.composition import assembly
+from headrace.console.counts import Counts
 from headrace.console.pages import Place, Visitor
 from headrace.console.rendering import rendered
 from headrace.console.system import lag_of, show_system, size_text
@@ -91,7 +92,7 @@ async def test_a_delay_that_should_have_ended_is_said(live: Live, monkeypatch: p
 
 
 async def test_what_is_not_known_is_not_shown(live: Live) -> None:
-    page = await show_system(Place(live.ports, Visitor(ANONYMOUS, "x", "t"), {}, {}))
+    page = await show_system(Place(live.ports, Counts(live.ports.clock), Visitor(ANONYMOUS, "x", "t"), {}, {}))
     shown = {"now_at": 0, "path": "/console/system", "title": page.title, "is_sandbox": False, "token": ""}
     text = rendered(page.template, {**shown, "visitor": None, "is_open": False, **page.values})
     assert "real ones" in text and "with authentication" in text and live.ports.release in text

@@ -256,6 +256,8 @@ SHOWING: tuple[Bug, ...] = (
         "none if is_undo else look.stage_link",
         "look.stage_link",
         _RUN_PAGES,
+    ),
+    _bug(
         "a console's batch starts whatever number was typed",
         _BATCHES,
         "    if typed != str(included):\n",
