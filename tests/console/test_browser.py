@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from docs.generator.examples import World
 from headrace.api.app import TABLE
 from tests.conformance import programs
+from tests.console.conftest import WORLD, pays
 from tests.console.hostile import VALUES
 from tests.support.server import Server
 
@@ -56,6 +57,8 @@ def world(shared_server: Server) -> Iterator[World]:
     world.ids["WAITING"] = waiting
     wanted = {"kind": "abort", "instances": [waiting, "none"], "reason": "the shop has closed"}
     world.ids["BATCH"] = shared_server.post("/api/orchestration/ext/batches", wanted).json["data"]["id"]
+    plan = {"definition": {"stages": [pays(WORLD, "shop:9")]}}
+    world.ids["PLAN"] = shared_server.post("/api/orchestration/ext/plans", plan).json["data"]["id"]
     yield world
     world.close()
 
@@ -72,6 +75,9 @@ def paths(world: World) -> list[str]:
         "/console/audit",
         "/console/batches",
         "/console/batches/new?kind=redrive",
+        "/console/decisions",
+        *(f"/console/approvals?tab={tab}" for tab in ("mine", "open", "done")),
+        f"/console/approvals/{world.ids['PLAN']}",
         *(f"/console/batches/{world.ids['BATCH']}{action}" for action in ("", "/start", "/cancel", "/reject")),
         "/console/dead-letters",
         "/console/dead-letters/replay?publisher=none&first=1",
@@ -79,7 +85,7 @@ def paths(world: World) -> list[str]:
         f"/console/runs/{decision}?stage=1",
         f"/console/runs/{decision}/decide",
         f"/console/runs/{run}?stage=2&clock=linear",
-        *(f"/console/runs/{run}/{action}" for action in ("abort", "send-event", "redrive")),
+        *(f"/console/runs/{run}/{action}" for action in ("abort", "send-event", "redrive", "undo", "plan-rest")),
         *(f"/console/runs/{run}?view={view}" for view in views),
     ]
 
@@ -192,8 +198,8 @@ def test_a_person_decides_without_scripts(browser: Browser, world: World) -> Non
     page = context.new_page()
     page.goto(f"{world.server.url}/console/")
     page.get_by_role("link", name="needs a decision").click()
-    page.locator("table a").first.click()
-    page.get_by_role("link", name="Decide").click()
+    assert page.get_by_role("heading", level=1).text_content() == "Decisions"
+    page.locator(f'a[href="/console/runs/{world.ids["INSTANCE"]}/decide"]').click()
     assert page.get_by_text("CreateTransferInitiation").count() == 1
     page.get_by_role("button", name="Store the decision").click()
     assert page.get_by_role("heading", level=1).text_content(), "an empty form is not sent"

@@ -30,6 +30,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "reader": (READ,),
     "operator": (READ, WRITE),
     "approver": (READ, APPROVE),
+    "deputy": (READ, APPROVE),
     "stranger": ("ledger:read",),
 }
 
@@ -49,11 +50,14 @@ class Guarded:
     secrets: dict[str, tuple[str, str]]
     instance_id: str
     batch_id: str = ""
+    plan_id: str = ""
 
     def path_of(self, path: str) -> str:
         """The path of a screen, of the run or batch that is there."""
         if path.startswith("/batches/"):
             return path.replace("{id}", self.batch_id).replace("{action}", "start")
+        if path.startswith("/approvals/"):
+            return path.replace("{id}", self.plan_id)
         return path.replace("{id}", self.instance_id).replace("{action}", "abort")
 
     async def get(self, path: str, cookie: str = "", **headers: str) -> httpx2.Response:
@@ -95,6 +99,8 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
         live.http.headers["authorization"] = f"Bearer {granted.json()['access_token']}"
         found.instance_id = await live.started(await live.created(WAITING))
         wanted = {"kind": "abort", "instances": [found.instance_id], "reason": "r"}
+        plan = {"workflowID": await live.created(WAITING)}
+        found.plan_id = (await live.call("POST", "/ext/plans", plan)).json()["data"]["id"]
         found.batch_id = (await live.call("POST", "/ext/batches", wanted)).json()["data"]["id"]
         del live.http.headers["authorization"]
         yield found
@@ -207,6 +213,7 @@ async def test_who_may_see_and_do_what(guarded: Guarded, name: str) -> None:
 FORMS: dict[str, str] = {
     "/dead-letters/replay": WRITE,
     "/batches/new": WRITE,
+    "/approvals/{id}": APPROVE,
     **{f"/batches/{{id}}/{verb}": WRITE for verb in ("start", "pause", "resume", "cancel")},
     **{f"/batches/{{id}}/{verb}": APPROVE for verb in ("approve", "reject")},
 }
@@ -228,7 +235,7 @@ async def test_every_form_needs_the_scope_of_its_operation(guarded: Guarded) -> 
 
 def test_only_a_decision_needs_the_scope_of_approvals() -> None:
     """As the operations of the API do."""
-    wanted = {"send-event": WRITE, "abort": WRITE, "redrive": WRITE, "decide": APPROVE}
+    wanted = dict.fromkeys(ACTIONS, WRITE) | {"decide": APPROVE}
     assert {name: action.scope for name, action in ACTIONS.items()} == wanted
 
 

@@ -25,6 +25,8 @@ _AUDIT_TESTS = "tests/console/test_audit.py"
 _LETTER_TESTS = "tests/console/test_dead_letters.py"
 _RENDERING = "src/headrace/console/rendering.py"
 _LIST = "src/headrace/pictures/postings.py"
+_APPROVALS = "src/headrace/console/approvals.py"
+_PEOPLE = "tests/console/test_people.py"
 _TIMELINES = ("tests/pictures/test_timeline.py",)
 _TIMELINE = "src/headrace/pictures/timeline.py"
 _STAGES = "src/headrace/console/stages.py"
@@ -312,5 +314,40 @@ SHOWING: tuple[Bug, ...] = (
         "stored.operation != OPERATION or ",
         "",
         _LETTER_TESTS,
+    ),
+    _bug(
+        "the console starts another undo than the one it has shown",
+        "src/headrace/console/undo.py",
+        '        if found != form.get("hash", ""):\n',
+        "        if False:\n",
+        _PEOPLE,
+    ),
+    _bug(
+        "the console shows what an undo takes back from the first effect on",
+        "src/headrace/console/undo.py",
+        "    return tuple(found)\n",
+        "    return tuple(reversed(found))\n",
+        _PEOPLE,
+    ),
+    _bug(
+        "who writes may approve in the console",
+        _APPROVALS,
+        "form_caller(place, operation, plan_id, APPROVE)",
+        'form_caller(place, operation, plan_id, "orchestration:write")',
+        _SIGNINS,
+    ),
+    _bug(
+        "a form of an approval signs whatever the plan is by now",
+        _APPROVALS,
+        'decision = {"hash": form.get("hash", ""),',
+        'decision = {"hash": (await read_plan(place.ports, plan_id)).hash,',
+        _PEOPLE,
+    ),
+    _bug(
+        "the inbox shows plans that this person cannot approve",
+        _APPROVALS,
+        'if tab != "mine" or not line.objection]',
+        'if tab != "mine" or line.plan]',
+        _PEOPLE,
     ),
 )

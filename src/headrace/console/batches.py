@@ -18,6 +18,7 @@ from headrace.console.batch_words import BATCH_STATUSES, ITEM_STATUSES, VERBS, c
 from headrace.console.callers import form_caller, new_key
 from headrace.console.ids import canonical_id
 from headrace.console.pages import Page, Place, status_for
+from headrace.console.places import older_link, page_place
 from headrace.console.words import SECOND, STATUS_WORDS, Status, status_of
 from headrace.errors import HeadraceError, InvalidValue, NotFound
 from headrace.journal import lists
@@ -35,7 +36,6 @@ ROWS = 50
 MAX_STEPS = 20
 """Runs that continue one another, which the state of an item is looked for in."""
 MAX_NUMBER = 2**31 - 1
-_PLACE = re.compile(r"(-?[0-9]{1,18})\.([0-9A-Za-z-]{1,64})", re.ASCII)
 
 Form = Mapping[str, str]
 Perform = Callable[[Ports, Caller, Batch, Form], Awaitable[object]]
@@ -112,21 +112,13 @@ class Line:
 
 async def show_batches(place: Place) -> Page:
     """A page of batches, newest first. Raises InvalidValue for a place that is none."""
-    at, before = lists.NEWEST, place.query.get("before")
-    if before is not None:
-        given = _PLACE.fullmatch(before)
-        if given is None:
-            raise InvalidValue("before", "is not a place in this list")
-        at = lists.Place(int(given[1]), given[2])
-    rows = await place.ports.journal.batches_after(lists.BatchList(), at, ROWS + 1)
-    older = None
-    if len(rows) > ROWS:
-        older = "?" + urlencode({"before": f"{rows[ROWS - 1].created_at}.{rows[ROWS - 1].id}"})
+    rows = await place.ports.journal.batches_after(lists.BatchList(), page_place(place.query), ROWS + 1)
+    last = lists.Place(rows[ROWS - 1].created_at, rows[ROWS - 1].id) if len(rows) > ROWS else None
     values = {
         "rows": [(row, await selection_of(place.ports, row)) for row in rows[:ROWS]],
         "statuses": BATCH_STATUSES,
-        "older": older,
-        "is_first": before is None,
+        "older": older_link({}, last),
+        "is_first": "before" not in place.query,
         "may_write": place.visitor.principal.may(WRITE),
     }
     return Page("batches.html", "Batches", values)

@@ -80,6 +80,8 @@ async def show_run(place: Place) -> Page:
     last = next((step.calls for step in reversed(steps) if step.stage is not None), ())
     rows = [call.row for call in last]
     workflow = await ports.journal.workflow(instance.workflow_id)
+    is_booked = any(call.moves and call.row.output is not None for step in steps for call in step.calls)
+    can_undo = instance.is_terminal and instance.kind != "undo" and found.successor is None and is_booked
     values: dict[str, Any] = {
         "instance": instance,
         "found": found,
@@ -91,7 +93,7 @@ async def show_run(place: Place) -> Page:
         "variables": msgspec.json.decode(instance.variables),
         "view": view,
         "views": VIEWS,
-        "actions": actions_for(instance, rows, place.visitor.principal),
+        "actions": actions_for(instance, rows, place.visitor.principal, can_undo=can_undo),
         "done": ACTIONS[done].done if (done := place.query.get("done")) in ACTIONS else "",
         "steps": steps,
         "begun": 1 + max((step.number for step in steps if step.stage is not None), default=-1),

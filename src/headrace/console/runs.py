@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -16,9 +15,10 @@ from headrace.console.counts import LIMIT
 from headrace.console.filters import SPANS, kept_filters, search_of
 from headrace.console.pages import Page
 from headrace.console.pages import Place as Request
+from headrace.console.places import older_link, page_place
 from headrace.console.words import waits_for
 from headrace.errors import InvalidValue
-from headrace.journal.lists import NEWEST, STATUSES, InstanceSearch, Place
+from headrace.journal.lists import STATUSES, InstanceSearch, Place
 from headrace.journal.records import InstanceSummary
 from headrace.pictures.amounts import amount_text
 from headrace.usecases.ports import Ports
@@ -28,7 +28,6 @@ from headrace.workflows.search_terms import parse_amount
 ROWS = 50
 SHOWN_VARIABLES = 3
 _ID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
-_PLACE = re.compile(r"(-?[0-9]{1,19})\.([0-9A-Za-z-]{1,64})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +50,7 @@ async def show_runs(request: Request) -> Page | Response:
     search = search_of(query, ports.clock.now_at())
     if search.text is not None and _ID.fullmatch(search.text):
         return RedirectResponse(f"/console/runs/{search.text.lower()}", 303)
-    found = await _found(ports, search, _place(query))
-    older = None if found.next is None else f"{found.next.created_at}.{found.next.id}"
+    found = await _found(ports, search, page_place(query))
     counted = search.text is None
     filters = kept_filters(query)
     values: dict[str, Any] = {
@@ -67,7 +65,7 @@ async def show_runs(request: Request) -> Page | Response:
         "says": found.says,
         "is_cut": found.is_cut,
         "rows": [await _row(ports, each) for each in found.rows],
-        "older": older and "?" + urlencode({**filters, "before": older}),
+        "older": older_link(filters, found.next),
         "is_first": "before" not in query,
         "count": await request.counts.of(ports.journal, search) if counted else None,
         "counts": await request.counts.by_status(ports.journal, search) if counted else {},
@@ -75,17 +73,6 @@ async def show_runs(request: Request) -> Page | Response:
         "most": LIMIT,
     }
     return Page("runs.html", "Runs", values)
-
-
-def _place(query: Mapping[str, str]) -> Place:
-    """The place that a page begins after. Raises InvalidValue."""
-    text = query.get("before")
-    if text is None:
-        return NEWEST
-    given = _PLACE.fullmatch(text)
-    if given is None or abs(int(given[1])) >= 2**63:
-        raise InvalidValue("before", "is not a place in this list")
-    return Place(int(given[1]), given[2])
 
 
 async def _found(ports: Ports, search: InstanceSearch, place: Place) -> Found:

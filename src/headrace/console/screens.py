@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from headrace.console.actions import perform_action, show_action
+from headrace.console.approvals import decide_plan, show_approvals, show_plan
 from headrace.console.audit import download_audit, show_audit
 from headrace.console.batch_forms import perform_new_batch, show_new_batch
 from headrace.console.batches import perform_batch_action, show_batch, show_batch_action, show_batches
 from headrace.console.dead_letters import perform_replay, show_answer, show_dead_letters, show_replay
+from headrace.console.decisions import show_decisions
 from headrace.console.home import show_home
 from headrace.console.pages import Page, Place
 from headrace.console.run import download_postings, show_run
@@ -36,6 +38,9 @@ SCREENS = (
     Screen("/runs/{id}", show_run),
     Screen("/runs/{id}/postings.csv", download_postings),
     Screen("/runs/{id}/{action}", show_action, perform_action),
+    Screen("/decisions", show_decisions),
+    Screen("/approvals", show_approvals),
+    Screen("/approvals/{id}", show_plan, decide_plan),
     Screen("/batches", show_batches),
     Screen("/batches/new", show_new_batch, perform_new_batch),
     Screen("/batches/{id}", show_batch),

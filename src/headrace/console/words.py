@@ -12,6 +12,7 @@ from headrace.journal.records import ActivityRow, Instance
 from headrace.workflows.interpreter import CANCELED
 from headrace.workflows.stages import STAGES
 
+APPROVAL = "an approval"
 SECOND, MINUTE, HOUR, DAY = 1_000_000, 60_000_000, 3_600_000_000, 86_400_000_000
 
 
@@ -53,7 +54,7 @@ def waits_for(instance: Instance) -> str:
     if instance.is_terminal or stage is None or stage.terminated_at is not None:
         return ""
     if stage.gate is not None and stage.gate_passed_at is None:
-        return "an approval"
+        return APPROVAL
     if stage.keyword == "delay":
         return "the end of a delay"
     body = msgspec.json.decode(stage.input)
