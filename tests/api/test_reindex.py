@@ -65,7 +65,7 @@ async def test_what_reindex_stores_is_what_the_runs_have_stored(tmp_path: Path) 
         path = next(tmp_path.glob("*journal*.db"))
         before = stored(path)
         kinds = {row[0].partition(" ")[0] for row in before[0]}
-        assert kinds == {"account", "amount", "payment", "run", "transaction", "value", "wallet"}
+        assert kinds == {"account", "amount", "payment", "transaction", "value", "wallet"}
         assert [amount for _, amount in before[1]] == [
             "EUR/2 0004 2500",
             "EUR/2 0004 2500",

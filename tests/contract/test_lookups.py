@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,14 +14,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from headrace.errors import InvalidValue
+from headrace.errors import Conflict, InvalidValue
 from headrace.journal.lists import NEWEST, STATUSES, InstanceSearch, Place
-from headrace.journal.port import Unit
+from headrace.journal.port import Required, Unit
 from headrace.journal.writes import (
     AddInstance,
     AddLookups,
     AddVariables,
     AddWorkflow,
+    ClaimVersion,
     EndInstance,
     MoveInstance,
     NoteAmount,
@@ -29,7 +32,6 @@ from headrace.usecases.searching import added_up, count_and_sum, search_instance
 from headrace.workflows.search_terms import (
     account_term,
     amount_term,
-    end_term,
     fingerprints,
     payment_term,
     sortable_amount,
@@ -84,8 +86,8 @@ def drawn(chance: random.Random) -> list[Stored]:
 
 
 def unit_of(each: Stored) -> Unit:
-    terms = [end_term(each.id), *value_terms(each.variables)]
-    terms += [account_term(address, ledger) for address, ledger in each.accounts]
+    terms = [account_term(address, ledger) for address, ledger in each.accounts]
+    terms += value_terms(each.variables, terms)
     terms += [payment_term(payment) for payment in each.payments]
     terms += [transaction_term(number, ledger) for number, ledger in each.transactions]
     terms += [amount_term(amount, asset) for amount, asset in each.amounts]
@@ -102,9 +104,7 @@ def unit_of(each: Stored) -> Unit:
             AddVariables(
                 created_at=each.created_at, instance_id=each.id, fingerprints=str(fingerprints(each.variables))
             ),
-            AddLookups(
-                created_at=each.created_at, instance_id=each.id, terms=msgspec.json.encode(terms + terms[:1]).decode()
-            ),
+            AddLookups(created_at=each.created_at, instance_id=each.id, terms=(*terms, *terms[:1])),
         )
     )
     if each.amounts:
@@ -229,7 +229,10 @@ async def test_a_search_finds_what_a_reader_of_all_would_find(journal: Any, stor
     assert hits > 1_500
 
 
-async def test_an_id_its_end_and_the_key_of_an_effect_find_their_instance(journal: Any, stored: list[Stored]) -> None:
+async def test_an_id_its_end_and_the_key_of_an_effect_find_their_instance(
+    journal: Any, stored: list[Stored], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "MANY", 7)
     for each in stored[::50]:
         for text in (each.id, each.id.upper(), each.id[-12:], f"headrace:{each.id}:0:1"):
             (row,) = (await search_instances(journal, InstanceSearch(text=text), NEWEST, 5)).rows
@@ -237,7 +240,8 @@ async def test_an_id_its_end_and_the_key_of_an_effect_find_their_instance(journa
             amount = sortable_amount(*each.amounts[0]) if each.amounts else None
             assert row.amount == amount
     missing = "00000000-0000-7000-8000-ffffffffffff"
-    assert (await search_instances(journal, InstanceSearch(text=missing), NEWEST, 5)).rows == []
+    for text in (missing, missing[-12:]):
+        assert (await search_instances(journal, InstanceSearch(text=text), NEWEST, 5)).rows == []
 
 
 async def test_a_scan_that_finds_little_ends_and_says_where_to_go_on(
@@ -284,6 +288,21 @@ async def test_counts_and_sums_are_those_of_the_list(journal: Any, stored: list[
     assert len(listed) > 10 and sums
     counts = [await journal.lookups.count(InstanceSearch(status=each), 999) for each in STATUSES]
     assert sum(counts) == INSTANCES
+
+
+async def test_a_unit_that_fails_leaves_no_term_behind(journal: Any) -> None:
+    """Also beside others in its commit."""
+    units: list[Unit] = []
+    for number in range(6):
+        unit = Unit((AddLookups(created_at=number, instance_id=f"i{number}", terms=("value a", f"value {number}")),))
+        if number % 2:
+            lost = ClaimVersion(instance_id="none", version=3)
+            unit.add(Required(lost, partial(Conflict, "none")))
+        units.append(unit)
+    outcomes = await asyncio.gather(*(journal.commit(unit) for unit in units), return_exceptions=True)
+    assert [isinstance(each, Conflict) for each in outcomes] == [False, True] * 3
+    assert [place.id for place in await journal.lookups.places(["value a"], NEWEST, 9)] == ["i4", "i2", "i0"]
+    assert await journal.lookups.terms("value ", "value!", 9) == ["value 0", "value 2", "value 4", "value a"]
 
 
 @pytest.mark.parametrize("text", ["", "  ", "a\0b", "\ud800", "x" * 400, "a=" + "b" * 300, "1.50 EUR/2"])

@@ -333,8 +333,8 @@ BUGS: tuple[Bug, ...] = (
     _bug(
         "wanted types are read from the journal once",
         "src/headrace/journal/sqlite/writer.py",
-        "        self._units.wanted = None\n        try:\n",
-        "        try:\n",
+        '        """A transaction begins."""\n        self.wanted = None\n',
+        '        """A transaction begins."""\n',
         "tests/events/test_relay.py",
     ),
     _bug(

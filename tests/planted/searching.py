@@ -62,6 +62,13 @@ SEARCHING: tuple[Bug, ...] = (
         _LOOKUPS,
     ),
     _bug(
+        "a unit that fails is findable",
+        "src/headrace/journal/sqlite/writer.py",
+        "            del self._units.terms[terms:]\n",
+        "",
+        _LOOKUPS,
+    ),
+    _bug(
         "a search reads the terms of one ledger only",
         "src/headrace/journal/sqlite/queries.sql",
         "SELECT term FROM found WHERE term IS NOT NULL LIMIT :limit",

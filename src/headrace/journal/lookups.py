@@ -10,7 +10,7 @@ import heapq
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from headrace.journal.list_queries import list_query, since, summary_of
 from headrace.journal.lists import InstanceSearch, Place
@@ -18,6 +18,13 @@ from headrace.journal.records import InstanceSummary
 
 Rows = Callable[..., Awaitable[list[tuple[Any, ...]]]]
 """Reads the rows of a query by its name, with these parameters."""
+
+
+class Ends(NamedTuple):
+    """The finds among the ids that a read has looked at. `last`: the last place of these; None: there are no more."""
+
+    places: list[Place]
+    last: Place | None
 
 
 class Lookups:
@@ -39,6 +46,12 @@ class Lookups:
     async def places_between(self, first: str, before: str, limit: int) -> list[Place]:
         """Places of instances that have a term from `first` on and before `before`: the first ones by term."""
         return [Place(*row) for row in await self._rows("places_between_terms", first, before, limit)]
+
+    async def ends(self, end: str, place: Place, limit: int) -> Ends:
+        """Instances among the next `limit` after `place` whose id ends so, the newest first."""
+        found = [Place(*row) for row in await self._rows("places_of_end", *place, limit, end)]
+        last = await self._rows("place_beyond", *place, limit - 1)
+        return Ends(found, Place(*last[0]) if last else None)
 
     async def summaries(self, ids: Sequence[str]) -> list[InstanceSummary]:
         """The instances that exist of these, in no certain order."""

@@ -94,11 +94,11 @@ class NoteAmount(Write, frozen=True, kw_only=True):
 
 
 class AddLookups(Write, frozen=True, kw_only=True):
-    """Make an instance findable. `created_at`: the instance's; `terms`: JSON list of terms of `search_terms`."""
+    """Make an instance findable by terms of `search_terms`. `created_at`: the instance's."""
 
     created_at: int
     instance_id: str
-    terms: str
+    terms: tuple[str, ...]
 
 
 class AddVariables(Write, frozen=True, kw_only=True):

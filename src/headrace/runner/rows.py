@@ -13,7 +13,7 @@ from headrace.journal import writes
 from headrace.journal.port import Entry, Required, Unit
 from headrace.runner.activities import CurrentActivity
 from headrace.workflows.interpreter import StageRunner
-from headrace.workflows.search_terms import MAX_TERM_CHARACTERS, end_term, fingerprints, sortable_amount, value_terms
+from headrace.workflows.search_terms import MAX_TERM_CHARACTERS, amount_in, fingerprints, value_terms
 
 
 def stage_of(instance_id: str, stage: StageRunner, started_at: int) -> writes.OpenStage:
@@ -133,23 +133,23 @@ class Findable:
     def start(self, unit: Unit, place: int, variables: Mapping[str, str]) -> None:
         """Complete the unit of a start: `place` is that of the row of the instance, which takes the amount."""
         self._read()
-        self.terms.append(end_term(self.instance_id))
         if variables:
             hashes = msgspec.json.encode(fingerprints(variables)).decode()
-            self.terms += value_terms(variables)
+            self.terms += value_terms(variables, self.terms)
             unit.add(writes.AddVariables(created_at=self.created_at, instance_id=self.instance_id, fingerprints=hashes))
         row: Entry = unit[place]
         if self.amount and isinstance(row, Required) and isinstance(row.write, writes.AddInstance):
-            unit[place] = Required(structs.replace(row.write, amount=self.amount), row.error)
+            structs.force_setattr(row.write, "amount", self.amount)  # nothing else has it yet
             self.amount = None
         self.store(unit)
 
     def _read(self) -> None:
         """Turn opened activities into terms."""
         for opened in self.opened:
-            self.terms += opened.activity.searched(opened.shown)
-            if self.amount == "" and (moved := opened.activity.moved(opened.shown)) is not None:
-                self.amount = sortable_amount(moved["amount"], moved["asset"])
+            terms = opened.activity.searched(opened.shown)
+            self.terms += terms
+            if self.amount == "":
+                self.amount = amount_in(terms)
         self.opened = []
 
     def store(self, unit: Unit) -> None:
@@ -159,6 +159,8 @@ class Findable:
             unit.add(writes.NoteAmount(instance_id=self.instance_id, amount=self.amount))
             self.amount = None
         if self.terms:
-            terms = msgspec.json.encode([each for each in self.terms if len(each) <= MAX_TERM_CHARACTERS]).decode()
+            terms = tuple(self.terms)
+            if max(map(len, terms)) > MAX_TERM_CHARACTERS:
+                terms = tuple(each for each in terms if len(each) <= MAX_TERM_CHARACTERS)
             unit.add(writes.AddLookups(created_at=self.created_at, instance_id=self.instance_id, terms=terms))
             self.terms = []

@@ -10,8 +10,8 @@ from headrace.journal.lists import NEWEST, InstanceList, Place
 from headrace.journal.port import Journal, Unit
 from headrace.journal.records import ActivityRow, Instance
 from headrace.journal.writes import AddLookups, NoteAmount
-from headrace.workflows.activities import ACTIVITIES, Json
-from headrace.workflows.search_terms import MAX_TERM_CHARACTERS, end_term, sortable_amount, value_terms
+from headrace.workflows.activities import ACTIVITIES
+from headrace.workflows.search_terms import MAX_TERM_CHARACTERS, amount_in, value_terms
 
 PAGE = 50
 
@@ -26,7 +26,8 @@ async def reindex(journal: Journal) -> AsyncIterator[int]:
         unit = Unit()
         for instance in page:
             await _add(unit, journal, instance)
-        await journal.commit(unit)
+        if unit:
+            await journal.commit(unit)
         done += len(page)
         yield done
         place = Place(page[-1].created_at, page[-1].id)
@@ -34,16 +35,20 @@ async def reindex(journal: Journal) -> AsyncIterator[int]:
 
 async def _add(unit: Unit, journal: Journal, instance: Instance) -> None:
     variables: dict[str, str] = msgspec.json.decode(instance.variables)
-    terms = [end_term(instance.id), *value_terms(variables)]
+    terms: list[str] = []
+    first = list[str]()
     amount = ""
     for stage in instance.stages:
         for row in await journal.activities(instance.id, stage.number):
             if row.instance_id == instance.id:  # else it is that of the instance which this one continues
-                terms += terms_of(row)
-                amount = amount or _amount_of(row)
-    kept = list(dict.fromkeys(term for term in terms if len(term) <= MAX_TERM_CHARACTERS))
-    encoded = msgspec.json.encode(kept).decode()
-    unit.add(AddLookups(created_at=instance.created_at, instance_id=instance.id, terms=encoded))
+                own = terms_of(row)
+                terms += own
+                first = first or own
+                amount = amount or amount_in(own)
+    terms += value_terms(variables, first)
+    kept = tuple(term for term in terms if len(term) <= MAX_TERM_CHARACTERS)
+    if kept:
+        unit.add(AddLookups(created_at=instance.created_at, instance_id=instance.id, terms=kept))
     if amount:
         unit.add(NoteAmount(instance_id=instance.id, amount=amount))
 
@@ -53,9 +58,3 @@ def terms_of(row: ActivityRow) -> list[str]:
     activity, shown = ACTIVITIES[row.name], msgspec.json.decode(row.input)
     made = [] if row.output is None else activity.made(shown, msgspec.json.decode(row.output))
     return [*activity.searched(shown), *made]
-
-
-def _amount_of(row: ActivityRow) -> str:
-    shown: Json = msgspec.json.decode(row.input)
-    moved = ACTIVITIES[row.name].moved(shown)
-    return "" if moved is None else sortable_amount(moved["amount"], moved["asset"])

@@ -22,7 +22,6 @@ from headrace.workflows.search_terms import (
     MAX_VALUE_CHARACTERS,
     account_term,
     amount_term,
-    end_term,
     fingerprint,
     initiation_term,
     parse_amount,
@@ -39,6 +38,8 @@ MAX_ASSETS = 20
 MAX_PRECISION = 100
 MAX_TEXT_CHARACTERS = MAX_SEARCHED_CHARACTERS + 100
 CHUNK = 200
+MANY = 20_000
+"""Ids that are looked at in one read, of which only the end is known: some 5 ms."""
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _END = re.compile(r"[0-9a-f]{12}")
@@ -70,6 +71,7 @@ class Wanted:
 
     says: str
     ids: tuple[str, ...] = ()
+    end: str = ""
     terms: tuple[str, ...] = ()
     ranges: tuple[tuple[str, str], ...] = ()
     variable: tuple[str, str] | None = None
@@ -104,7 +106,7 @@ def parse(text: str) -> Wanted:
     if key := _KEY.fullmatch(lower):
         return Wanted(f"the run of the effect {lower}", ids=(key[1],))
     if _END.fullmatch(lower):
-        return Wanted(f"runs whose id ends with {lower}", terms=(end_term(lower),))
+        return Wanted(f"the run whose id ends with {lower}", end=lower)
     if money := _AMOUNT.fullmatch(text.translate(_SPACES)):
         return _of_money(*money.groups())
     name, equals, value = text.partition("=")
@@ -198,6 +200,12 @@ class _Source:
         wanted, lookups = self._wanted, self._journal.lookups
         if wanted.ids:
             yield [row for row in await lookups.summaries(wanted.ids) if Place(row.created_at, row.id) < place]
+            return
+        if wanted.end:
+            while not (found := await lookups.ends(wanted.end, place, MANY)).places and found.last is not None:
+                place = found.last
+                await asyncio.sleep(0)
+            yield await lookups.summaries([each.id for each in found.places])
             return
         if wanted.variable is not None:
             exactly = InstanceSearch(fingerprint=fingerprint(*wanted.variable))

@@ -6,7 +6,7 @@ side: an account before its ledger, an amount after its asset and with its lengt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from itertools import islice
 
@@ -47,15 +47,19 @@ def value_term(value: str) -> str:
     return f"value {value}"
 
 
-def value_terms(variables: Mapping[str, str]) -> list[str]:
-    """The terms of these variables' values."""
+def value_terms(variables: Mapping[str, str], known: Sequence[str]) -> list[str]:
+    """The terms of these variables' values, but those that find the instance as accounts: `known` are its terms."""
     values = islice(variables.values(), MAX_SEARCHED_VARIABLES)
-    return [value_term(value) for value in values if value and len(value) <= MAX_VALUE_CHARACTERS]
+    return [
+        value_term(value)
+        for value in values
+        if value and len(value) <= MAX_VALUE_CHARACTERS and not _is_account(value, known)
+    ]
 
 
-def end_term(instance_id: str) -> str:
-    """The last 12 characters of an instance's id, by which lists call it."""
-    return f"run {instance_id[-12:]}"
+def _is_account(value: str, known: Sequence[str]) -> bool:
+    begin = f"account {value} "
+    return any(term.startswith(begin) for term in known)
 
 
 def sortable_amount(amount: int, asset: str) -> str:
@@ -67,6 +71,11 @@ def sortable_amount(amount: int, asset: str) -> str:
 def amount_term(amount: int, asset: str) -> str:
     """`amount EUR/2 0004 2500`."""
     return f"amount {sortable_amount(amount, asset)}"
+
+
+def amount_in(terms: Iterable[str]) -> str:
+    """The `sortable_amount` of the first amount among terms; empty where there is none."""
+    return next((term[7:] for term in terms if term.startswith("amount ")), "")
 
 
 def parse_amount(text: str) -> tuple[int, str]:

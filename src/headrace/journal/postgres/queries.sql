@@ -1066,6 +1066,16 @@ SELECT DISTINCT each.created_at, each.instance_id FROM json_array_elements_text(
     WHERE term = given.term AND (created_at, instance_id) < (:created_at, :id) ORDER BY created_at DESC, instance_id DESC LIMIT :limit
 ) AS each ORDER BY each.created_at DESC, each.instance_id DESC LIMIT :limit
 
+-- Places of the next instances that have an id with this end.
+-- name: places_of_end
+SELECT created_at, id FROM (
+    SELECT created_at, id FROM instances WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+) AS next WHERE right(id, 12) = :end ORDER BY created_at DESC, id DESC
+
+-- The place so many instances further on.
+-- name: place_beyond
+SELECT created_at, id FROM instances WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET :offset
+
 -- Places of instances with terms of a range, by term.
 -- name: places_between_terms
 SELECT created_at, instance_id FROM lookups WHERE term >= :first AND term < :before ORDER BY term, created_at LIMIT :limit

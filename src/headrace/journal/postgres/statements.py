@@ -89,7 +89,7 @@ def _rows(record: type[Write]) -> str:
 
 
 def _type(hint: object) -> str:
-    kinds = [each for each in getattr(hint, "__args__", (hint,)) if each is not type(None)]
+    kinds = [each for each in getattr(hint, "__args__", (hint,)) if each is not type(None)]  # a tuple is JSON text
     return next(_TYPES[kind] for kind in kinds if kind in _TYPES)
 
 

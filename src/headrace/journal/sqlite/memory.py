@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from headrace.journal.lookups import Lookups
 from headrace.journal.port import Results, Unit
 from headrace.journal.sqlite.adapter import SqliteJournal
 from headrace.journal.sqlite.migrations import migrate_sqlite
@@ -31,11 +32,12 @@ class MemoryJournal(SqliteJournal):
         self._reader = connection
         self._sql, queries = _queries()
         self._units = UnitWriter(connection, queries, self._sql)
+        self.lookups = Lookups(self._rows_soon)
 
     async def commit(self, unit: Unit) -> Results:
         self._reader.execute("BEGIN")
         try:
-            self._units.wanted = None
+            self._units.begin()
             results = self._units.write(unit)
             self._units.end_in_order([results])
         except BaseException:

@@ -67,9 +67,9 @@ UPDATE events SET instance_id = :instance_id WHERE instance_id = :predecessor AN
 -- name: AddVariables
 INSERT OR IGNORE INTO instance_variables (fingerprint, created_at, instance_id) SELECT value, :created_at, :instance_id FROM json_each(:fingerprints)
 
--- Make an instance findable by the terms of its effects.
+-- Make an instance findable by a term of its effects: one row of many.
 -- name: AddLookups
-INSERT OR IGNORE INTO lookups (term, created_at, instance_id) SELECT value, :created_at, :instance_id FROM json_each(:terms)
+INSERT OR IGNORE INTO lookups (term, created_at, instance_id) VALUES (:terms, :created_at, :instance_id)
 
 -- Store a stage that has begun.
 -- name: OpenStage
@@ -1028,6 +1028,16 @@ SELECT term FROM found WHERE term IS NOT NULL LIMIT :limit
 -- name: places_of_term
 SELECT created_at, instance_id FROM lookups
 WHERE term = :term AND (created_at, instance_id) < (:created_at, :id) ORDER BY created_at DESC, instance_id DESC LIMIT :limit
+
+-- Places of the next instances that have an id with this end.
+-- name: places_of_end
+SELECT created_at, id FROM (
+    SELECT created_at, id FROM instances WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT :limit
+) AS next WHERE substr(id, -12) = :end ORDER BY created_at DESC, id DESC
+
+-- The place so many instances further on.
+-- name: place_beyond
+SELECT created_at, id FROM instances WHERE (created_at, id) < (:created_at, :id) ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET :offset
 
 -- Places of instances with terms of a range, by term.
 -- name: places_between_terms
