@@ -51,12 +51,15 @@ class Guarded:
     instance_id: str
     batch_id: str = ""
     plan_id: str = ""
+    workflow_id: str = ""
 
     def path_of(self, path: str) -> str:
         """The path of a screen, of the run or batch that is there."""
         if path.startswith("/batches/"):
             return path.replace("{id}", self.batch_id).replace("{action}", "start")
-        if path.startswith("/approvals/"):
+        if path.startswith("/workflows/"):
+            return path.replace("{id}", self.workflow_id)
+        if path.startswith(("/approvals/", "/plans/")):
             return path.replace("{id}", self.plan_id)
         return path.replace("{id}", self.instance_id).replace("{action}", "abort")
 
@@ -99,7 +102,8 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
         live.http.headers["authorization"] = f"Bearer {granted.json()['access_token']}"
         found.instance_id = await live.started(await live.created(WAITING))
         wanted = {"kind": "abort", "instances": [found.instance_id], "reason": "r"}
-        plan = {"workflowID": await live.created(WAITING)}
+        found.workflow_id = await live.created(WAITING)
+        plan = {"workflowID": found.workflow_id}
         found.plan_id = (await live.call("POST", "/ext/plans", plan)).json()["data"]["id"]
         found.batch_id = (await live.call("POST", "/ext/batches", wanted)).json()["data"]["id"]
         del live.http.headers["authorization"]
@@ -214,6 +218,9 @@ FORMS: dict[str, str] = {
     "/dead-letters/replay": WRITE,
     "/batches/new": WRITE,
     "/approvals/{id}": APPROVE,
+    "/plans/{id}/run": WRITE,
+    "/workflows/{id}/plan": WRITE,
+    "/runs/{id}/plan": WRITE,
     **{f"/batches/{{id}}/{verb}": WRITE for verb in ("start", "pause", "resume", "cancel")},
     **{f"/batches/{{id}}/{verb}": APPROVE for verb in ("approve", "reject")},
 }

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from starlette.responses import RedirectResponse, Response
 
-from headrace.auth.clients import APPROVE
+from headrace.auth.clients import APPROVE, WRITE
 from headrace.console.callers import form_caller, new_key
 from headrace.console.ids import canonical_id
 from headrace.console.pages import Page, Place, status_for
@@ -40,6 +40,7 @@ PLAN_STATUSES: dict[str, Status] = {
     "used": Status("→", "Used", "completed"),
 }
 DONE = {
+    "made": "The plan is made. Nothing of it has started.",
     "approve": "Your approval is stored.",
     "reject": "The plan is rejected.",
     "plan-rest": "The plan of the rest is made. Nothing of it is done before it has its approvals.",
@@ -164,6 +165,7 @@ async def plan_page(
         "needed": approvals.needed,
         "given": approvals.given,
         "objection": await objection_to(place, plan, about),
+        "can_run": plan.state in ("open", "approved") and about.instance is None and place.visitor.principal.may(WRITE),
         "filled": filled,
         "error": error,
         "done": DONE.get(place.query.get("done", ""), ""),

@@ -16,6 +16,8 @@ from headrace.console.dead_letters import perform_replay, show_answer, show_dead
 from headrace.console.decisions import show_decisions
 from headrace.console.home import show_home
 from headrace.console.pages import Page, Place
+from headrace.console.plan_forms import perform_run_plan, perform_workflow_plan, show_run_plan, show_workflow_plan
+from headrace.console.plans import perform_plan_run, show_plan_run, show_plans
 from headrace.console.run import download_postings, show_run
 from headrace.console.runs import show_runs
 from headrace.console.system import show_system
@@ -37,10 +39,15 @@ SCREENS = (
     Screen("/runs", show_runs),
     Screen("/runs/{id}", show_run),
     Screen("/runs/{id}/postings.csv", download_postings),
+    Screen("/runs/{id}/plan", show_run_plan, perform_run_plan),
     Screen("/runs/{id}/{action}", show_action, perform_action),
     Screen("/decisions", show_decisions),
     Screen("/approvals", show_approvals),
     Screen("/approvals/{id}", show_plan, decide_plan),
+    Screen("/plans", show_plans),
+    Screen("/plans/{id}", show_plan),
+    Screen("/plans/{id}/run", show_plan_run, perform_plan_run),
+    Screen("/workflows/{id}/plan", show_workflow_plan, perform_workflow_plan),
     Screen("/batches", show_batches),
     Screen("/batches/new", show_new_batch, perform_new_batch),
     Screen("/batches/{id}", show_batch),
