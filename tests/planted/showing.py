@@ -27,6 +27,9 @@ _RENDERING = "src/headrace/console/rendering.py"
 _LIST = "src/headrace/pictures/postings.py"
 _APPROVALS = "src/headrace/console/approvals.py"
 _PEOPLE = "tests/console/test_people.py"
+_PLANS = "src/headrace/console/plans.py"
+_PLAN_FORMS = "src/headrace/console/plan_forms.py"
+_PLAN_TESTS = "tests/console/test_plans.py"
 _TIMELINES = ("tests/pictures/test_timeline.py",)
 _TIMELINE = "src/headrace/pictures/timeline.py"
 _STAGES = "src/headrace/console/stages.py"
@@ -349,5 +352,33 @@ SHOWING: tuple[Bug, ...] = (
         'if tab != "mine" or not line.objection]',
         'if tab != "mine" or line.plan]',
         _PEOPLE,
+    ),
+    _bug(
+        "who reads may run a plan in the console",
+        _PLANS,
+        "form_caller(place, operation, target, WRITE)",
+        'form_caller(place, operation, target, "orchestration:read")',
+        _SIGNINS,
+    ),
+    _bug(
+        "a console's plan that fails runs without being asked to",
+        _PLANS,
+        '{"acceptFailure": True} if form.get("accept") == "yes" else {}',
+        '{"acceptFailure": True}',
+        _PLAN_TESTS,
+    ),
+    _bug(
+        "the console's plans of a state are all plans",
+        _PLANS,
+        "plans_in(place.ports, state), page_place",
+        "plans_in(place.ports, None), page_place",
+        _PLAN_TESTS,
+    ),
+    _bug(
+        "a variable that is given twice in a form has its last value",
+        _PLAN_FORMS,
+        "        if name in found:",
+        "        if name in found and not value:",
+        _PLAN_TESTS,
     ),
 )

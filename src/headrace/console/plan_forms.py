@@ -18,7 +18,7 @@ SUBJECTS = {
     "redrive": "a redrive of this run",
     "undo": "an undo of this run",
 }
-"""What a plan of a run may be of."""
+"""Subjects of a plan of a run, in words."""
 
 
 def variables_in(text: str) -> dict[str, str]:
