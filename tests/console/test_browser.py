@@ -79,6 +79,7 @@ def paths(world: World) -> list[str]:
         *(f"/console/approvals?tab={tab}" for tab in ("mine", "open", "done")),
         f"/console/approvals/{world.ids['PLAN']}",
         "/console/plans",
+        "/console/decisions?tab=done",
         f"/console/plans/{world.ids['PLAN']}/run",
         f"/console/workflows/{world.ids['WORKFLOW']}/plan",
         f"/console/runs/{run}/plan?of=undo",
