@@ -59,6 +59,10 @@ def world(shared_server: Server) -> Iterator[World]:
     world.ids["BATCH"] = shared_server.post("/api/orchestration/ext/batches", wanted).json["data"]["id"]
     plan = {"definition": {"stages": [pays(WORLD, "shop:9")]}}
     world.ids["PLAN"] = shared_server.post("/api/orchestration/ext/plans", plan).json["data"]["id"]
+    workflow = {"name": "w", "stages": [pays(WORLD, "shop:9")]}
+    world.ids["WORKFLOW"] = shared_server.post("/api/orchestration/workflows", workflow).json["data"]["id"]
+    trigger = {"event": "E", "workflowID": world.ids["WORKFLOW"], "filter": "event.a == 1", "vars": {"x": "event.b"}}
+    world.ids["TRIGGER"] = shared_server.post("/api/orchestration/triggers", trigger).json["data"]["id"]
     yield world
     world.close()
 
@@ -76,6 +80,10 @@ def paths(world: World) -> list[str]:
         "/console/batches",
         "/console/batches/new?kind=redrive",
         "/console/decisions",
+        "/console/workflows",
+        f"/console/workflows/{world.ids['WORKFLOW']}?against={world.ids['WORKFLOW']}",
+        "/console/triggers",
+        *(f"/console/triggers/{world.ids['TRIGGER']}{end}" for end in ("", "/test")),
         *(f"/console/approvals?tab={tab}" for tab in ("mine", "open", "done")),
         f"/console/approvals/{world.ids['PLAN']}",
         "/console/plans",

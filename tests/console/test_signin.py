@@ -52,11 +52,14 @@ class Guarded:
     batch_id: str = ""
     plan_id: str = ""
     workflow_id: str = ""
+    trigger_id: str = ""
 
     def path_of(self, path: str) -> str:
         """The path of a screen, of the run or batch that is there."""
         if path.startswith("/batches/"):
             return path.replace("{id}", self.batch_id).replace("{action}", "start")
+        if path.startswith("/triggers/"):
+            return path.replace("{id}", self.trigger_id)
         if path.startswith("/workflows/"):
             return path.replace("{id}", self.workflow_id)
         if path.startswith(("/approvals/", "/plans/")):
@@ -103,6 +106,8 @@ async def guarded(tmp_path: Path) -> AsyncIterator[Guarded]:
         found.instance_id = await live.started(await live.created(WAITING))
         wanted = {"kind": "abort", "instances": [found.instance_id], "reason": "r"}
         found.workflow_id = await live.created(WAITING)
+        trigger = {"event": "E", "workflowID": found.workflow_id}
+        found.trigger_id = (await live.call("POST", "/triggers", trigger)).json()["data"]["id"]
         plan = {"workflowID": found.workflow_id}
         found.plan_id = (await live.call("POST", "/ext/plans", plan)).json()["data"]["id"]
         found.batch_id = (await live.call("POST", "/ext/batches", wanted)).json()["data"]["id"]
@@ -220,6 +225,7 @@ FORMS: dict[str, str] = {
     "/approvals/{id}": APPROVE,
     "/plans/{id}/run": WRITE,
     "/workflows/{id}/plan": WRITE,
+    "/triggers/{id}/test": WRITE,
     "/runs/{id}/plan": WRITE,
     **{f"/batches/{{id}}/{verb}": WRITE for verb in ("start", "pause", "resume", "cancel")},
     **{f"/batches/{{id}}/{verb}": APPROVE for verb in ("approve", "reject")},

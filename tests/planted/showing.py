@@ -381,4 +381,18 @@ SHOWING: tuple[Bug, ...] = (
         "        if name in found and not value:",
         _PLAN_TESTS,
     ),
+    _bug(
+        "a test of a trigger in the console needs no scope",
+        "src/headrace/console/triggers.py",
+        "    if not place.visitor.principal.may(WRITE):\n",
+        "    if False:\n",
+        "tests/console/test_definitions.py",
+    ),
+    _bug(
+        "the difference of two versions is that of one with itself",
+        "src/headrace/console/workflows.py",
+        "for each in (before, after))",
+        "for each in (after, after))",
+        "tests/console/test_definitions.py",
+    ),
 )

@@ -21,6 +21,8 @@ from headrace.console.plans import perform_plan_run, show_plan_run, show_plans
 from headrace.console.run import download_postings, show_run
 from headrace.console.runs import show_runs
 from headrace.console.system import show_system
+from headrace.console.triggers import perform_trial, show_trial, show_trigger, show_triggers
+from headrace.console.workflows import show_workflow, show_workflows
 
 View = Callable[[Place], Awaitable[Page | Response]]
 
@@ -48,6 +50,11 @@ SCREENS = (
     Screen("/plans/{id}", show_plan),
     Screen("/plans/{id}/run", show_plan_run, perform_plan_run),
     Screen("/workflows/{id}/plan", show_workflow_plan, perform_workflow_plan),
+    Screen("/workflows", show_workflows),
+    Screen("/workflows/{id}", show_workflow),
+    Screen("/triggers", show_triggers),
+    Screen("/triggers/{id}", show_trigger),
+    Screen("/triggers/{id}/test", show_trial, perform_trial),
     Screen("/batches", show_batches),
     Screen("/batches/new", show_new_batch, perform_new_batch),
     Screen("/batches/{id}", show_batch),
