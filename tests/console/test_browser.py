@@ -226,6 +226,28 @@ def test_a_person_decides_without_scripts(browser: Browser, world: World) -> Non
     context.close()
 
 
+def test_four_clicks_lead_from_a_customer_to_the_posting(browser: Browser, shared_server: Server) -> None:
+    """With nothing but the customer's id, from Home."""
+    assert shared_server.post("/api/ledger/v2/clicks").status == 204
+    target = {"account": {"id": "customers:4711", "ledger": "clicks"}}
+    source = {"account": {"id": "world", "ledger": "clicks"}}
+    send = {"send": {"source": source, "destination": target, "amount": {"amount": 4_200, "asset": "EUR/2"}}}
+    workflow = {"name": "refund", "stages": [send]}
+    workflow_id = shared_server.post("/api/orchestration/workflows", workflow).json["data"]["id"]
+    shared_server.post(f"/api/orchestration/workflows/{workflow_id}/instances?wait=true", {"customer": "4711"})
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{shared_server.url}/console/")
+    page.get_by_label("Main").get_by_role("link", name="Runs").click()
+    page.get_by_role("searchbox").fill("4711")
+    page.get_by_role("button", name="Show").click()
+    page.locator("table tbody th a").first.click()
+    page.get_by_label("Views of this run").get_by_role("link", name="Postings").click()
+    text = " ".join((page.locator("main").text_content() or "").split())
+    assert "42.00 EUR" in text and "customers:4711" in text and "booked" in text
+    context.close()
+
+
 def test_a_client_signs_in_with_a_real_browser(browser: Browser, start_server: Any) -> None:
     """The cookie is for safe connections, which a browser takes a loopback address for."""
     server: Server = start_server(arguments=["--auth"])

@@ -49,17 +49,11 @@ def value_term(value: str) -> str:
 
 def value_terms(variables: Mapping[str, str], known: Sequence[str]) -> list[str]:
     """The terms of these variables' values, but those that find the instance as accounts: `known` are its terms."""
+    accounts = {term.split(" ", 2)[1] for term in known if term.startswith("account ")}
     values = islice(variables.values(), MAX_SEARCHED_VARIABLES)
     return [
-        value_term(value)
-        for value in values
-        if value and len(value) <= MAX_VALUE_CHARACTERS and not _is_account(value, known)
+        value_term(value) for value in values if value and len(value) <= MAX_VALUE_CHARACTERS and value not in accounts
     ]
-
-
-def _is_account(value: str, known: Sequence[str]) -> bool:
-    begin = f"account {value} "
-    return any(term.startswith(begin) for term in known)
 
 
 def sortable_amount(amount: int, asset: str) -> str:
