@@ -93,7 +93,12 @@ async def test_ids_in_capitals_are_the_same_ids(live: Live) -> None:
     assert len(audit.json()["data"]) == 1
 
 
-async def test_the_root_leads_to_the_docs(live: Live) -> None:
+async def test_the_root_leads_a_browser_to_the_console_and_others_to_the_docs(live: Live) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    response = await live.http.get("/", headers=browser)
+    assert (response.status_code, response.headers["location"]) == (307, "console/")
+    shown = await live.http.get("/", headers=browser, follow_redirects=True)
+    assert shown.status_code == 200 and shown.url.path == "/console/"
     response = await live.http.get("/")
     assert (response.status_code, response.headers["location"]) == (307, "docs")
     followed = await live.http.get("/", follow_redirects=True)

@@ -31,8 +31,9 @@ async def show(context: Context, request: Request) -> Response:
 
 
 async def redirect(context: Context, request: Request) -> Response:
-    """The location is relative: a gateway may serve the API below a prefix."""
-    return Response(307, b"", ((b"location", b"docs"),))
+    """To the console for a browser. The location is relative: a gateway may serve the API below a prefix."""
+    is_browser = "text/html" in request.header("accept")
+    return Response(307, b"", ((b"location", b"console/" if is_browser else b"docs"),))
 
 
 OPERATIONS = (
@@ -43,7 +44,7 @@ OPERATIONS = (
         scope=None,
         handler=redirect,
         tag="Server",
-        summary="Redirect to the description of the API",
+        summary="Redirect to the console, or to the description of the API",
         status=307,
         errors=(),
     ),
