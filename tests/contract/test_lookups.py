@@ -42,6 +42,7 @@ from tests.support.journals import JOURNALS, adapter
 
 SEED = 20261201
 INSTANCES = 300
+VALUES = (*map(str, range(12)), "129EUR", "000000000042")
 ASSETS = ("EUR", "EUR/2", "JPY", "EURX/4")
 
 
@@ -72,7 +73,7 @@ def drawn(chance: random.Random) -> list[Stored]:
             created_at=1_000 + number // 3,
             workflow_id=chance.choice("xy"),
             status=chance.choice(("running", "waiting", "succeeded", "failed", "aborted")),
-            variables={name: str(chance.randrange(12)) for name in chance.sample(("order", "user", "a b"), 2)},
+            variables={name: chance.choice(VALUES) for name in chance.sample(("order", "user", "a b"), 2)},
         )
         for _ in range(chance.randrange(3)):
             user = f"users:{chance.randrange(40)}:{chance.choice(('main', 'held'))}"
@@ -171,6 +172,10 @@ WANTED: dict[str, Any] = {
     "a:b/c": lambda each: "a:b/c" in each.payments,
     "129 EUR": lambda each: has_amount(each, "EUR", 129, 129),
     "129.00EUR": lambda each: has_amount(each, "EUR", 129, 129),
+    "129,00 EUR": lambda each: has_amount(each, "EUR", 129, 129),
+    "= 10.000.000.000.000.000.000.000.000,00 EUR": lambda each: has_amount(each, "EUR", 1e25, 1e25),
+    "129EUR": lambda each: "129EUR" in each.variables.values(),
+    "000000000042": lambda each: each.id.endswith("000000000042") or "000000000042" in each.variables.values(),
     "1.001 EUR": lambda each: False,
     "12900 EUR/2": lambda each: (12900, "EUR/2") in each.amounts,
     ">= 0.10 EUR": lambda each: has_amount(each, "EUR", 0.1, 1e30),

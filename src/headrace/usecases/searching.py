@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from headrace.errors import InvalidValue
-from headrace.journal.lists import UNFINISHED, InstanceSearch, Place
+from headrace.journal.lists import NEWEST, UNFINISHED, InstanceSearch, Place
 from headrace.journal.port import Journal
 from headrace.journal.records import InstanceSummary
 from headrace.workflows.search_terms import (
@@ -45,6 +45,7 @@ _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _END = re.compile(r"[0-9a-f]{12}")
 _KEY = re.compile(rf"headrace:({_ID.pattern}):[0-9]{{1,4}}:[0-9]{{1,6}}")
 _AMOUNT = re.compile(r"(<=|>=|<|>|=)? ?([0-9]{1,40})(?:\.([0-9]{1,20}))? ?([A-Z][A-Z0-9]{0,16})(/[0-9]{1,6})?")
+_COMMA = re.compile(r"([^,]*[0-9]),([0-9]{1,2})([^0-9,]*|[^0-9,]+/[0-9]+)")
 _SPACES = str.maketrans(dict.fromkeys(" \u00a0\u202f_,'", ""))
 _LAST = "\U0010ffff"
 """Behind every character of an address."""
@@ -67,7 +68,7 @@ class Money:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The wish behind a text, and `says` in words. One member is given, but that terms and ranges go together."""
+    """The wish behind a text, and `says` in words. One member is given, but that end, terms and ranges go together."""
 
     says: str
     ids: tuple[str, ...] = ()
@@ -105,9 +106,8 @@ def parse(text: str) -> Wanted:
         return Wanted(f"the run {lower}", ids=(lower,))
     if key := _KEY.fullmatch(lower):
         return Wanted(f"the run of the effect {lower}", ids=(key[1],))
-    if _END.fullmatch(lower):
-        return Wanted(f"the run whose id ends with {lower}", end=lower)
-    if money := _AMOUNT.fullmatch(text.translate(_SPACES)):
+    money = _AMOUNT.fullmatch(_with_point(text).translate(_SPACES))
+    if money is not None and not (text.isascii() and text.isalnum()):  # `42A` is rather an order's number
         return _of_money(*money.groups())
     name, equals, value = text.partition("=")
     if equals and name.strip():
@@ -122,8 +122,17 @@ def parse(text: str) -> Wanted:
     ledger, slash, rest = text.partition("/")
     if slash and rest:
         terms += [account_term(rest, ledger), transaction_term(rest, ledger)]
+    ranges = (_each(f"account {text}"), _each(f"transaction {text}"))
     says = f"runs with {text} as the value of a variable, an account, a wallet, a payment or a transaction"
-    return Wanted(says, terms=tuple(terms), ranges=(_each(f"account {text}"), _each(f"transaction {text}")))
+    if _END.fullmatch(lower):
+        return Wanted(f"{says}, or as the end of their id", end=lower, terms=tuple(terms), ranges=ranges)
+    return Wanted(says, terms=tuple(terms), ranges=ranges)
+
+
+def _with_point(text: str) -> str:
+    """An amount with a decimal comma, `1.000,50 EUR`, as one with a point; any other text as it is."""
+    comma = _COMMA.fullmatch(text)
+    return text if comma is None else f"{comma[1].replace('.', '')}.{comma[2]}{comma[3]}"
 
 
 def _each(begin: str) -> tuple[str, str]:
@@ -201,12 +210,6 @@ class _Source:
         if wanted.ids:
             yield [row for row in await lookups.summaries(wanted.ids) if Place(row.created_at, row.id) < place]
             return
-        if wanted.end:
-            while not (found := await lookups.ends(wanted.end, place, MANY)).places and found.last is not None:
-                place = found.last
-                await asyncio.sleep(0)
-            yield await lookups.summaries([each.id for each in found.places])
-            return
         if wanted.variable is not None:
             exactly = InstanceSearch(fingerprint=fingerprint(*wanted.variable))
             while chunk := await self._journal.summaries_after(exactly, place, CHUNK):
@@ -225,9 +228,9 @@ class _Source:
             yield sorted(chunk, key=lambda row: (row.created_at, row.id), reverse=True)
 
     async def _expanded(self) -> tuple[list[str], set[Place]]:
-        """The terms, those of short ranges among them; and the places of ranges with too many terms."""
+        """The terms, those of short ranges among them; and the places of ranges with too many terms, and of ends."""
         terms = [term for term in self._wanted.terms if len(term) <= MAX_TERM_CHARACTERS]
-        others = set[Place]()
+        others = await self._with_end() if self._wanted.end else set[Place]()
         for first, before in self._wanted.ranges:
             found = await self._journal.lookups.terms(first, before, MAX_TERMS + 1)
             if len(found) <= MAX_TERMS:
@@ -237,6 +240,16 @@ class _Source:
             self.is_cut = self.is_cut or len(places) == MAX_SCANNED
             others.update(places)
         return terms, others
+
+    async def _with_end(self) -> set[Place]:
+        """The places of the newest instances whose id ends so: all ids are looked at, until one is found."""
+        place = NEWEST
+        while not (found := await self._journal.lookups.ends(self._wanted.end, place, MANY)).places:
+            if found.last is None:
+                break
+            place = found.last
+            await asyncio.sleep(0)
+        return set(found.places)
 
 
 async def _money_terms(journal: Journal, money: Money) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
