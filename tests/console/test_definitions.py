@@ -94,7 +94,7 @@ async def test_a_test_says_whether_it_would_fire_and_starts_nothing(live: Live) 
 
     assert "It would start a run." in (text := await tested('{"type": "PAY-IN", "amount": 4199}')) and "4199" in text
     assert "It would not fire" in await tested('{"type": "PAYOUT", "amount": 1}')
-    assert "The filter fails" in await tested("{}") or "would not fire" in await tested("{}")
+    assert "It would not fire" in (text := await tested("{}")) and "amount" in text
     for event in ("", "{", "[1]", "1", "[" * 2_000, '{"a": ' * 200):
         assert "Nothing was tested." in await tested(event, 400), event
     assert (await live.call("GET", "/instances")).json()["data"] == []

@@ -23,6 +23,7 @@ async def test_home_shows_what_failed_and_leads_to_it(runs: Runs) -> None:
     page = await runs.page("/")
     assert f"/console/runs/{runs.ids['failed']}" in page.links
     assert "1run has not ended" in page.text and "INSUFFICIENT_FUND" in page.text
+    assert "1failed in 24 hours25.00\u00a0EUR" in page.text and "/console/runs?status=failed&since=24h" in page.links
     assert "No effect has an unknown outcome." in page.text and "No run is being retried." in page.text
     assert (await runs.live.http.get("/console")).status_code == 200
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 import msgspec
 
 from headrace.auth.clients import WRITE
-from headrace.console.callers import new_key
 from headrace.console.ids import canonical_id
 from headrace.console.inspector import pretty
 from headrace.console.pages import Page, Place, status_for
@@ -53,7 +52,7 @@ async def show_trigger(place: Place) -> Page:
 
 async def show_trial(place: Place) -> Page:
     """The form of a test. Raises NotFound."""
-    return await trial_page(place, {"key": new_key(place)}, None)
+    return await trial_page(place, {}, None)
 
 
 async def perform_trial(place: Place) -> Page:
