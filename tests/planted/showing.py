@@ -328,8 +328,8 @@ SHOWING: tuple[Bug, ...] = (
     _bug(
         "the console shows what an undo takes back from the first effect on",
         "src/headrace/console/undo.py",
-        "    return tuple(found)\n",
-        "    return tuple(reversed(found))\n",
+        "    return tuple(ACTIVITIES[effect.activity].summary(effect.input) for effect in found)\n",
+        "    return tuple(ACTIVITIES[effect.activity].summary(effect.input) for effect in found[::-1])\n",
         _PEOPLE,
     ),
     _bug(

@@ -21,7 +21,7 @@ from headrace.journal.lists import Place as Row
 from headrace.journal.records import Plan
 from headrace.pictures.amounts import amount_text
 from headrace.pictures.effects import flow_of, foreseen_end, known_in, planned_effects
-from headrace.pictures.words import sentences
+from headrace.pictures.words import spoken
 from headrace.usecases.approvals import approvals_of, decide, require_other_person
 from headrace.usecases.plans import APPROVE as APPROVED
 from headrace.usecases.plans import REJECT as REJECTED
@@ -160,7 +160,7 @@ async def plan_page(
         "status": PLAN_STATUSES[plan.state],
         "fails": foreseen_end(document),
         "flow": flow,
-        "sentences": sentences(flow),
+        "sentences": [spoken(flow, edge) for edge in flow.edges],
         "variables": document["variables"],
         "needed": approvals.needed,
         "given": approvals.given,

@@ -11,7 +11,6 @@ import msgspec
 from headrace.console.pages import status_for
 from headrace.engine.cases import KeptEffect
 from headrace.errors import HeadraceError, NotRunnable
-from headrace.pictures.amounts import amount_text
 from headrace.usecases.idempotency import Caller
 from headrace.usecases.ports import Ports
 from headrace.usecases.undo import UndoPreview, preview_undo, undo_instance
@@ -22,14 +21,14 @@ from headrace.workflows.undo import reverted_key
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
-    """A preview as a page shows it. `reverts`: what is taken back, the last effect first: in words, and its amount.
+    """A preview as a page shows it. `reverts`: what is taken back, the last effect first, in sentences.
 
     `refusal`: why nothing can be undone now; then there is nothing else.
     """
 
     external: str
     hash: str = ""
-    reverts: tuple[tuple[str, str], ...] = ()
+    reverts: tuple[str, ...] = ()
     kept: tuple[KeptEffect, ...] = ()
     refusal: str = ""
 
@@ -65,13 +64,8 @@ def hash_of(preview: UndoPreview) -> str:
     return sha256(msgspec.json.encode(preview.stages, order="sorted")).hexdigest()
 
 
-def reverted(preview: UndoPreview) -> tuple[tuple[str, str], ...]:
-    """Each effect that an undo would revert, in a sentence, and the amount that it takes back."""
+def reverted(preview: UndoPreview) -> tuple[str, ...]:
+    """Each effect that an undo would revert, in a sentence with its amount."""
     effects = {each.key: each for each in preview.effects}
-    found: list[tuple[str, str]] = []
-    for effect in (effects[key] for stage in preview.stages if (key := reverted_key(stage)) in effects):
-        activity = ACTIVITIES[effect.activity]
-        moved = activity.moved(effect.input)
-        amount = "" if moved is None else amount_text(moved["amount"], moved["asset"])
-        found.append((activity.summary(effect.input), amount))
-    return tuple(found)
+    found = [effects[key] for stage in preview.stages if (key := reverted_key(stage)) in effects]
+    return tuple(ACTIVITIES[effect.activity].summary(effect.input) for effect in found)

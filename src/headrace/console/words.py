@@ -26,7 +26,7 @@ class Status(NamedTuple):
 
 STATUS_WORDS: dict[str, Status] = {
     "running": Status("→", "Moving", "moving"),
-    "waiting": Status("◷", "Waiting", "waiting"),
+    "waiting": Status("◔", "Waiting", "waiting"),
     "retrying": Status("↻", "Retrying", "retrying"),
     "attention": Status("?", "Needs a decision", "attention"),
     "succeeded": Status("✓", "Completed", "completed"),

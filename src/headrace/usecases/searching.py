@@ -115,7 +115,7 @@ def parse(text: str) -> Wanted:
     if text.endswith("*"):
         begin = text[:-1]
         between = (f"account {begin}", f"account {begin}{_LAST}")
-        return Wanted(f"runs that move money of accounts that begin with {begin}", ranges=(between,))
+        return Wanted(f"runs that move money of accounts that begin with \u201c{begin}\u201d", ranges=(between,))
     terms = [wallet_term(text), payment_term(text), initiation_term(text)]
     if len(text) <= MAX_VALUE_CHARACTERS:
         terms.append(value_term(text))

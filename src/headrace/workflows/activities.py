@@ -244,10 +244,6 @@ class CreateTransaction(Activity):
     def made(cls, shown: Json, output: Json) -> list[str]:
         return [transaction_term(output["data"]["id"], shown["ledger"])] if output.get("data") else []
 
-    @classmethod
-    def moved(cls, shown: Json) -> Json:
-        return shown["data"]["postings"][0]
-
     def booked(self, result: Json) -> str:
         what = f"{self.posting['amount']} {self.posting['asset']}"
         return f"transaction {result.get('id', '?')} of {what} on ledger {self.ledger}"
@@ -339,10 +335,6 @@ class CreditWallet(Activity):
         data = shown["data"]
         return [wallet_term(shown["id"]), *_moved_terms(data["amount"], *data["sources"])]
 
-    @classmethod
-    def moved(cls, shown: Json) -> Json:
-        return shown["data"]["amount"]
-
     def booked(self, result: Json) -> str:
         return f"credit of {self.amount} {self.asset} to wallet {self.id}"
 
@@ -398,10 +390,6 @@ class DebitWallet(Activity):
         data = shown["data"]
         to = [data["destination"]] if data.get("destination") else []
         return [wallet_term(shown["id"]), *_moved_terms(data["amount"], *to)]
-
-    @classmethod
-    def moved(cls, shown: Json) -> Json:
-        return shown["data"]["amount"]
 
     def booked(self, result: Json) -> str:
         return f"debit of {self.amount} {self.asset} from wallet {self.id}"
@@ -465,10 +453,6 @@ class CreateTransferInitiation(Activity):
     def searched(cls, shown: Json) -> list[str]:
         at_provider = account_term(shown["destination"], shown["provider"].lower())
         return [at_provider, amount_term(shown["amount"], shown["asset"])]
-
-    @classmethod
-    def moved(cls, shown: Json) -> Json:
-        return shown
 
     def booked(self, result: Json) -> str:
         return f"transfer initiation of {self.amount} {self.asset} to {self.destination}"

@@ -101,11 +101,6 @@ class Activity:
         """The terms of what the service made, from the input and the output that history shows."""
         return []
 
-    @classmethod
-    def moved(cls, shown: Json) -> Json | None:
-        """The `amount` and `asset` that an effect moves, from the input that history shows; None: it moves nothing."""
-        return None
-
     def booked(self, result: Json) -> str:
         """Describe the write, for the error of a stage that ends after it. `result` is the service's object."""
         raise NotImplementedError

@@ -258,10 +258,6 @@ class ReverseTransferInitiation(Activity):
     def searched(cls, shown: Json) -> list[str]:
         return [initiation_term(shown["id"]), amount_term(shown["amount"], shown["asset"])]
 
-    @classmethod
-    def moved(cls, shown: Json) -> Json:
-        return shown
-
     def booked(self, result: Json) -> str:
         return f"reversal of {self.amount} {self.asset} of transfer initiation {self.id}"
 
