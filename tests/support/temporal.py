@@ -47,7 +47,7 @@ def missing() -> str:
 
 
 class TemporalServer:
-    """`file`: where it keeps its data over restarts; None: in memory. Its ports stay the same over restarts."""
+    """`file`: where it keeps its data over restarts; None: in memory. Its address stays the same over restarts."""
 
     def __init__(self, folder: Path, *, file: Path | None = None, settings: tuple[str, ...] = ()) -> None:
         self._folder = folder
@@ -56,10 +56,14 @@ class TemporalServer:
         self._log = folder / "temporal.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._starting = threading.Lock()
+        self._is_known = False
         self._choose_ports()
 
     def _choose_ports(self) -> None:
-        self.port, self._http_port, self._metrics_port = free_port(), free_port(), free_port()
+        """Choose new ports; the one that clients know stays, once it has answered there."""
+        if not self._is_known:
+            self.port = free_port()
+        self._http_port, self._metrics_port = free_port(), free_port()
 
     @property
     def address(self) -> str:
@@ -85,6 +89,7 @@ class TemporalServer:
                     raise
                 self._choose_ports()  # another process may have taken one before the child has bound it
             else:
+                self._is_known = True
                 return self
         raise AssertionError("unreachable")
 
