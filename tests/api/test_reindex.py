@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import sqlite3
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
+import pytest
+
 from headrace.usecases.reindexing import reindex
 from tests.api.conftest import WAITING, Live, served
+from tests.support import postgres
 
 WORLD: dict[str, Any] = {"account": {"id": "world", "ledger": "main"}}
 
@@ -82,3 +90,25 @@ async def test_what_reindex_stores_is_what_the_runs_have_stored(tmp_path: Path) 
         for _ in range(2):
             assert [done async for done in reindex(live.ports.journal)] == [5]
             assert stored(path) == before
+
+
+async def test_reindex_works_beside_a_server_on_postgresql(tmp_path: Path) -> None:
+    if postgres.programs() is None:
+        pytest.skip(postgres.MISSING)
+    url = postgres.new_database()
+    async with served(tmp_path, database_url=url) as live:
+        workflow_id = await live.created(WAITING)
+        ids = [await live.started(workflow_id, {"order": f"A{number}"}) for number in range(3)]
+        with closing(psycopg.connect(url)) as connection, connection:
+            connection.execute("DELETE FROM lookups")
+        found = {"q": "A1"}
+        assert (await live.call("GET", "/ext/instances", params=found)).json()["cursor"]["data"] == []
+        command = [sys.executable, "-m", "headrace.cli", "-o", "json", "reindex", "--database-url", url]
+        process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+        out, err = await process.communicate()
+        assert process.returncode == 0, err
+        assert json.loads(out)["data"]["reindex"]["instances"] == 3
+        (row,) = (await live.call("GET", "/ext/instances", params=found)).json()["cursor"]["data"]
+        assert row["id"] == ids[1]
+        aborted = await live.call("POST", f"/ext/instances/{ids[0]}/abort", {"reason": "the server is still the owner"})
+        assert aborted.status_code == 204
